@@ -1,0 +1,140 @@
+// What the engine and its host agree on. AssemblyScript and TypeScript both compile this file, so it holds
+// nothing but integer constants.
+//
+// The host lays linear memory out (src/memory.ts), writes one descriptor of little-endian 32-bit fields, and
+// tells the engine where it is. Every pointer is a byte offset in linear memory.
+
+/** Bytes below this offset belong to the compiler (static data); the arena starts here. */
+export const ARENA_START = 65536;
+
+// ── Packing ────────────────────────────────────────────────────────────────────────────────────────────────
+// An int8 matrix [N, K] (N outputs, K inputs) is stored in tiles of 16 rows × 2 columns, 32 bytes each, the
+// tiles of one group of 16 rows one after another, N and K padded with zeros to multiples of 16. One 16-byte
+// half holds 8 rows: its four 32-bit lanes hold rows r+0…r+3 in the even bytes and r+4…r+7 in the odd ones.
+//
+//   byte  0         1        2         3        4         5        …  15
+//        ┌─────────┬────────┬─────────┬────────┬─────────┬────────┬─ ─┬────────┐
+//        │r+0,k ^80│ r+4,k  │r+0,k+1^ │r+4,k+1 │r+1,k ^80│ r+5,k  │ … │r+7,k+1 │
+//        └─────────┴────────┴─────────┴────────┴─────────┴────────┴─ ─┴────────┘
+//         lane 0                                lane 1                  lane 3
+//
+// Even bytes carry their sign bit flipped (value + 128, unsigned), so that a 16-bit load is exactly
+// 256 · odd + (even + 128): assembly/matmul.ts says what that buys.
+
+/** Rows of a packed tile; N is padded to a multiple of this. */
+export const TILE_ROWS = 16;
+/** K is padded to a multiple of this. */
+export const TILE_PAD_K = 16;
+/** Positions of a KV block: one tile of keys. */
+export const BLOCK_POSITIONS = 16;
+
+// ── Activation functions ───────────────────────────────────────────────────────────────────────────────────
+export const ACTIVATION_NONE = 0;
+export const ACTIVATION_GELU_TANH = 1;
+export const ACTIVATION_GELU_ERF = 2;
+export const ACTIVATION_RELU = 3;
+export const ACTIVATION_SILU = 4;
+
+// ── Model descriptor: indices of 32-bit fields ─────────────────────────────────────────────────────────────
+export const M_WIDTH = 0;
+export const M_WIDTH_PAD = 1;
+export const M_HEADS = 2;
+export const M_HEAD_DIM = 3;
+/** Head dimension padded to a multiple of 16, as the KV cache stores it. */
+export const M_HEAD_DIM_PAD = 4;
+export const M_INNER = 5;
+export const M_INNER_PAD = 6;
+export const M_LAYERS = 7;
+export const M_VOCAB = 8;
+export const M_VOCAB_PAD = 9;
+export const M_ACTIVATION = 10;
+/** LayerNorm's epsilon, float32. */
+export const M_EPSILON = 11;
+/** Token embedding: packed int8 [vocab, width] and its float32 scales. */
+export const M_WTE = 12;
+export const M_WTE_SCALE = 13;
+/** Position embedding: packed int8 [positions, width] and its float32 scales. */
+export const M_WPE = 14;
+export const M_WPE_SCALE = 15;
+export const M_LNF_WEIGHT = 16;
+export const M_LNF_BIAS = 17;
+/** Output head: packed int8 [vocab, width] and its float32 scales; the token embedding itself when tied. */
+export const M_HEAD = 18;
+export const M_HEAD_SCALE = 19;
+/** KV blocks: first byte, bytes of a block, bytes of one layer within a block. */
+export const M_KV = 20;
+export const M_KV_BLOCK_BYTES = 21;
+export const M_KV_LAYER_BYTES = 22;
+/** Block tables: int32 block indices, one row of M_TABLE_STRIDE bytes per sequence slot. */
+export const M_TABLES = 23;
+export const M_TABLE_STRIDE = 24;
+/** Rows of a forward pass, ROW_BYTES each. */
+export const M_ROWS = 25;
+/** int32 row indices whose logits head() computes, in the order of the logits slots. */
+export const M_LOGIT_ROWS = 26;
+/** PRNG states, RNG_BYTES per sequence slot. */
+export const M_RNG = 27;
+/** Pairs (int32 token, int32 count or float32 bias) that penalize() and addBias() read. */
+export const M_PAIRS = 28;
+/** Pairs (int32 token, float32 logit) that topLogits() writes. */
+export const M_TOP = 29;
+// Activations
+export const M_RESIDUAL = 30;
+export const M_NORMED = 31;
+export const M_QUANTIZED = 32;
+export const M_QUANTIZED_STRIDE = 33;
+export const M_ROW_SCALE = 34;
+export const M_ROW_SUM = 35;
+/** float32 outputs of the matrix kernels: q, k and v, or the inner layer. */
+export const M_HIDDEN = 36;
+export const M_HIDDEN_STRIDE = 37;
+export const M_SCORES = 38;
+export const M_PROBS = 39;
+export const M_LOGITS = 40;
+/** Bytes from one logits slot to the next. */
+export const M_LOGITS_STRIDE = 41;
+/** Scratch of the sampler: candidate values and the histogram. */
+export const M_SAMPLER = 42;
+/** First layer's fields; LAYER_FIELDS for each layer. */
+export const M_LAYERS_START = 44;
+
+// ── Fields of a layer, from M_LAYERS_START + layer · LAYER_FIELDS ──────────────────────────────────────────
+export const L_LN1_WEIGHT = 0;
+export const L_LN1_BIAS = 1;
+/** Fused query, key and value projection, packed int8 [3 · width, width]. */
+export const L_QKV = 2;
+export const L_QKV_SCALE = 3;
+export const L_QKV_BIAS = 4;
+/** Attention's output projection, packed int8 [width, width]. */
+export const L_PROJ = 5;
+export const L_PROJ_SCALE = 6;
+export const L_PROJ_BIAS = 7;
+export const L_LN2_WEIGHT = 8;
+export const L_LN2_BIAS = 9;
+/** MLP's first matrix, packed int8 [inner, width]. */
+export const L_FC = 10;
+export const L_FC_SCALE = 11;
+export const L_FC_BIAS = 12;
+/** MLP's second matrix, packed int8 [width, inner]. */
+export const L_MLP_PROJ = 13;
+export const L_MLP_PROJ_SCALE = 14;
+export const L_MLP_PROJ_BIAS = 15;
+/** Factor on the attention scores, float32: 1 / √headDim for GPT-2, 1 for GPT-Neo. */
+export const L_ATTENTION_SCALE = 16;
+/** Positions that a row may look back over, itself included; 0 means all. */
+export const L_WINDOW = 17;
+export const LAYER_FIELDS = 18;
+
+// ── A row of the batch, int32 fields ───────────────────────────────────────────────────────────────────────
+export const ROW_TOKEN = 0;
+export const ROW_POSITION = 1;
+/** Sequence slot: which block table and PRNG state. */
+export const ROW_SEQUENCE = 2;
+export const ROW_BYTES = 16;
+
+/** PCG32's state and increment, two little-endian uint64. */
+export const RNG_BYTES = 16;
+/** Most alternatives that topLogits() returns. */
+export const MAX_TOP = 128;
+/** Bytes of the sampler's histogram (2048 buckets of a float32 mass), after the candidate values. */
+export const HISTOGRAM_BUCKETS = 2048;

@@ -1,0 +1,93 @@
+import type { GenerateOptions } from "./options.ts";
+
+/** Where a model's files come from: a directory, a URL, an assets binding, a bucket. */
+export interface ModelSource {
+  /** What to call it in errors. */
+  readonly name: string;
+  /** The bytes of one file of the model directory, in order. Rejects if there is no such file. */
+  open(file: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+}
+
+export interface LoadOptions {
+  /** The compiled engine (build/engine.wasm). Workers import it; elsewhere `WebAssembly.compile` makes it. */
+  module: WebAssembly.Module;
+  source: ModelSource;
+  /** Positions of the longest sequence; at most the checkpoint's `n_positions`. [n_positions] */
+  context?: number;
+  /** Sequences that can run at once. [8] */
+  maxSequences?: number;
+  /** KV blocks of 16 positions, shared by all sequences. [enough for one sequence of `context`, and a little] */
+  kvBlocks?: number;
+  /** Refuse to load if linear memory would exceed this many bytes. [no limit but wasm's 4 GiB] */
+  memoryLimit?: number;
+  /** Called as bytes arrive. */
+  onProgress?: (loadedBytes: number, totalBytes: number) => void;
+  signal?: AbortSignal;
+  /**
+   * Awaited between two steps, so that other work gets its turn: a resolved promise would starve timers and
+   * sockets. [a zero timeout]
+   */
+  pause?: () => Promise<void>;
+}
+
+/** Log-probability of a token, natural logarithm, from the model's own distribution (before temperature and filters). */
+export interface TokenLogprob {
+  id: number;
+  logprob: number;
+}
+
+export interface GeneratedLogprob extends TokenLogprob {
+  /** The likeliest tokens at this place, most likely first. */
+  top: TokenLogprob[];
+}
+
+/** `stop`: end-of-text, a stop token or a stop string; `length`: `maxTokens` or the context was reached. */
+export type FinishReason = "stop" | "length";
+
+export interface Usage {
+  promptTokens: number;
+  completionTokens: number;
+  /** Prompt tokens whose keys and values came from the cache. */
+  cachedTokens: number;
+}
+
+/** One step of a generation. */
+export interface GenerateChunk {
+  /** Text that became certain: complete characters, no part of a stop string. May be empty. */
+  text: string;
+  /** Tokens generated in this step; a stop token is not among them. */
+  ids: number[];
+  /** One entry for each of `ids`, where asked for. */
+  logprobs?: GeneratedLogprob[];
+  /** Set on the last chunk only. */
+  finishReason: FinishReason | null;
+  /** On the last chunk only. */
+  usage?: Usage;
+}
+
+/** A whole completion. */
+export interface Completion {
+  text: string;
+  ids: number[];
+  logprobs?: GeneratedLogprob[];
+  finishReason: FinishReason;
+  usage: Usage;
+}
+
+export interface Score {
+  ids: number[];
+  /** log p(ids[i] | ids[0…i−1]); null for the first. */
+  tokenLogprobs: (number | null)[];
+  /** The likeliest tokens at each place; null for the first. */
+  topLogprobs: (TokenLogprob[] | null)[];
+  /** exp(−mean of tokenLogprobs). */
+  perplexity: number;
+}
+
+export interface ScoreOptions {
+  /** Alternatives per token, 0 to 100. [0] */
+  topLogprobs?: number;
+  signal?: AbortSignal;
+}
+
+export type { GenerateOptions };
