@@ -26,7 +26,7 @@ export function roundRow(
   const start = row * columns;
   for (let i = start; i < start + columns; i++) {
     const value = roundToEven((weights[i] as number) / scale);
-    values[i] = value > INT8_LIMIT ? INT8_LIMIT : value < -INT8_LIMIT ? -INT8_LIMIT : value;
+    values[i] = Math.min(Math.max(value, -INT8_LIMIT), INT8_LIMIT);
   }
 }
 

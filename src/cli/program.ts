@@ -1,0 +1,69 @@
+import { createRequire } from "node:module";
+import { Command, CommanderError } from "commander";
+import { EdgeformerError } from "../errors.ts";
+import { convertCommand } from "./convert-command.ts";
+import type { CliIo } from "./io.ts";
+
+/** Errors of the caller's making: exit code 2. */
+const USAGE_CODES = new Set(["invalid_option", "invalid_prompt"]);
+
+/** What system errors mean, for people. */
+const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  EISDIR: "a directory is where a file should be",
+  ENOENT: "no such file or directory",
+  EFBIG: "the file would be larger than allowed",
+};
+
+function version(): string {
+  return (createRequire(import.meta.url)("edgeformer/package.json") as { version: string }).version;
+}
+
+/** One sentence for the last line of stderr. */
+function describe(error: unknown): string {
+  const { code, path, dest } = error as NodeJS.ErrnoException & { dest?: string };
+  if (error instanceof EdgeformerError || code === undefined || !Object.hasOwn(SYSTEM_ERRORS, code))
+    return error instanceof Error ? error.message : String(error);
+  const where = dest ?? path;
+  return where === undefined ? (SYSTEM_ERRORS[code] as string) : `${SYSTEM_ERRORS[code]}: ${where}`;
+}
+
+/** `command` and its subcommands throw instead of exiting, and write to `io`. */
+function redirect(command: Command, io: CliIo): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => io.stdout.write(text),
+    writeErr: (text) => io.stderr.write(text),
+  });
+  for (const child of command.commands) redirect(child, io);
+}
+
+export function buildProgram(io: CliIo): Command {
+  const program = new Command("edgeformer")
+    .description("GPT-2-family models in a WebAssembly isolate")
+    .version(version())
+    .showHelpAfterError("(--help shows what there is)")
+    .addCommand(convertCommand(io));
+  redirect(program, io);
+  return program;
+}
+
+/**
+ * Runs one command line.
+ *
+ * @param args without the program's name
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage
+ */
+export async function run(args: string[], io: CliIo): Promise<number> {
+  try {
+    await buildProgram(io).parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    io.stderr.write(`edgeformer: ${describe(error)}\n`);
+    return error instanceof EdgeformerError && USAGE_CODES.has(error.code) ? 2 : 1;
+  }
+}
