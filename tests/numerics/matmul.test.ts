@@ -1,0 +1,192 @@
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import {
+  ACTIVATION_NONE,
+  M_QUANTIZED,
+  M_QUANTIZED_STRIDE,
+  M_ROW_SCALE,
+  M_ROW_SUM,
+} from "../../assembly/abi.ts";
+import { packMatrix } from "../../src/convert/pack.ts";
+import { alignUp } from "../../src/manifest.ts";
+import { activationAmplitude, integerMatmul, quantizeActivations } from "../reference/kernels.ts";
+import { gaussian, integers } from "../reference/random.ts";
+import { KernelBench } from "./kernel-module.ts";
+
+let bench: KernelBench;
+
+beforeAll(async () => {
+  bench = await KernelBench.create(32 << 20);
+});
+beforeEach(() => bench.reset());
+
+/** Quantizes the float32 rows with the engine, as its forward pass does. */
+function quantizeRows(x: Float32Array, rows: number, K: number) {
+  const kPad = alignUp(K, 16);
+  const values = bench.take(rows * kPad * 2);
+  const scales = bench.take(rows * 4);
+  const sums = bench.take(rows * 4);
+  for (let r = 0; r < rows; r++) {
+    const at = bench.put(x.subarray(r * K, (r + 1) * K), kPad * 4);
+    const largest = bench.kernels.absMax(at, kPad);
+    bench.kernels.quantize(at, kPad, K, largest, values + r * kPad * 2, scales + r * 4, sums + r * 4);
+  }
+  bench.describe({
+    [M_QUANTIZED]: values,
+    [M_QUANTIZED_STRIDE]: kPad * 2,
+    [M_ROW_SCALE]: scales,
+    [M_ROW_SUM]: sums,
+  });
+  return { kPad, values, scales, sums };
+}
+
+/** The whole product by the engine: float32 (rows, N). */
+function engineMatmul(
+  weights: Int8Array,
+  N: number,
+  K: number,
+  rows: number,
+  scales: Float32Array,
+  bias?: Float32Array,
+) {
+  const nPad = alignUp(N, 16);
+  const out = bench.take(rows * nPad * 4);
+  bench.kernels.matmul(
+    bench.put(packMatrix(weights, N, K)),
+    nPad,
+    alignUp(K, 16),
+    bench.put(scales, nPad * 4),
+    bias ? bench.put(bias, nPad * 4) : 0,
+    rows,
+    out,
+    nPad * 4,
+    ACTIVATION_NONE,
+    0,
+  );
+  return Array.from({ length: rows }, (_, r) => bench.float32(out + r * nPad * 4, N).slice());
+}
+
+/** What the engine must give, to the bit: exact sums, then three rounded float32 operations. */
+function expected(
+  weights: Int8Array,
+  N: number,
+  K: number,
+  x: Float32Array,
+  scales: Float32Array,
+  bias: Float32Array,
+) {
+  const rows = x.length / K;
+  return Array.from({ length: rows }, (_, r) => {
+    const row = quantizeActivations(x.subarray(r * K, (r + 1) * K), activationAmplitude(K));
+    const sums = integerMatmul(row.values, weights, K);
+    return Float32Array.from({ length: N }, (_, n) => {
+      const factor = Math.fround(row.scale * scales[n]!);
+      return Math.fround(Math.fround(Math.fround(sums[n]!) * factor) + bias[n]!);
+    });
+  });
+}
+
+describe("quantization of activations", () => {
+  test.each([1, 7, 16, 80, 515, 768, 3072])("matches the naive twin at K = %i", (K) => {
+    expect(bench.kernels.amplitude(K)).toBe(activationAmplitude(K));
+    const rows: Float32Array[] = [
+      gaussian(K, K),
+      gaussian(K, K + 1).map((v) => v * 1e-20),
+      new Float32Array(K),
+    ];
+    const outliers = gaussian(K, K + 2);
+    for (let i = 0; i < K; i += 97) outliers[i]! *= 50;
+    rows.push(
+      outliers,
+      outliers.map((v) => v * 1e30),
+    );
+    const x = new Float32Array(rows.length * K);
+    rows.forEach((row, r) => void x.set(row, r * K));
+    const { kPad, values, scales, sums } = quantizeRows(x, rows.length, K);
+    rows.forEach((row, r) => {
+      const twin = quantizeActivations(row, activationAmplitude(K));
+      const padded = bench.int16(values + r * kPad * 2, kPad);
+      expect(padded.slice(0, K)).toEqual(twin.values);
+      expect(padded.slice(K).every((value) => value === 0)).toBe(true);
+      expect(bench.float32(scales, rows.length)[r]).toBe(twin.scale);
+      expect(bench.int32(sums, rows.length)[r]).toBe(twin.values.reduce((a, b) => a + b, 0));
+    });
+  });
+
+  test("a row too small for a float32 reciprocal becomes zero", () => {
+    const { values, scales } = quantizeRows(Float32Array.of(1e-38, -1e-40, 0), 1, 3);
+    expect(bench.int16(values, 16).every((value) => value === 0)).toBe(true);
+    expect(bench.float32(scales, 1)[0]).toBe(0);
+  });
+});
+
+describe("the matrix kernel", () => {
+  test("reads every weight of a packed matrix where the converter put it", () => {
+    const [N, K] = [35, 21];
+    const weights = Int8Array.from(integers(N * K, -127, 127, 5));
+    const packed = bench.put(packMatrix(weights, N, K));
+    for (let n = 0; n < N; n++)
+      for (let k = 0; k < K; k++) expect(bench.kernels.unpack(packed, 32, n, k)).toBe(weights[n * K + k]);
+  });
+
+  const shapes = [1, 2, 3, 8, 13].flatMap((rows) =>
+    [
+      [1, 1],
+      [16, 16],
+      [17, 15],
+      [80, 80],
+      [240, 80],
+      [33, 515],
+      [100, 768],
+      [48, 3072],
+    ].map(([N, K]) => ({ rows, N: N!, K: K! })),
+  );
+  test.each(shapes)("gives the bits of the naive twin: $rows rows, [$N, $K]", ({ rows, N, K }) => {
+    const weights = Int8Array.from(integers(N * K, -127, 127, N + K));
+    const x = gaussian(rows * K, rows);
+    for (let i = 0; i < x.length; i += 61) x[i]! *= 50;
+    const scales = gaussian(N, 11).map((v) => Math.abs(v) * 0.01);
+    const bias = gaussian(N, 12);
+    quantizeRows(x, rows, K);
+    expect(engineMatmul(weights, N, K, rows, scales, bias)).toEqual(expected(weights, N, K, x, scales, bias));
+  });
+
+  test.each([1, 16, 80, 768, 3072, 4096])("the largest possible sums do not overflow at K = %i", (K) => {
+    // Every product has the same sign, or the signs of two neighbouring rows differ: the worst for a kernel that
+    // keeps two rows in one 16-bit lane.
+    const N = 32;
+    const weights = Int8Array.from({ length: N * K }, (_, i) => (Math.floor(i / K) % 3 === 0 ? -127 : 127));
+    for (const sign of [1, -1]) {
+      bench.reset();
+      const x = new Float32Array(2 * K).fill(sign * 3);
+      const ones = new Float32Array(N).fill(1);
+      quantizeRows(x, 2, K);
+      expect(engineMatmul(weights, N, K, 2, ones)).toEqual(
+        expected(weights, N, K, x, ones, new Float32Array(N)),
+      );
+    }
+  });
+
+  test("adds to what is there when asked to", () => {
+    const [N, K] = [16, 32];
+    const x = gaussian(K, 1);
+    const weights = Int8Array.from(integers(N * K, -127, 127, 9));
+    const scales = new Float32Array(N).fill(0.01);
+    quantizeRows(x, 1, K);
+    const before = gaussian(N, 2);
+    const out = bench.put(before);
+    bench.kernels.matmul(
+      bench.put(packMatrix(weights, N, K)),
+      N,
+      K,
+      bench.put(scales),
+      0,
+      1,
+      out,
+      N * 4,
+      0,
+      1,
+    );
+    const product = expected(weights, N, K, x, scales, new Float32Array(N))[0]!;
+    expect(bench.float32(out, N).slice()).toEqual(product.map((value, i) => value + before[i]!));
+  });
+});
