@@ -93,7 +93,7 @@ export const M_PROBS = 39;
 export const M_LOGITS = 40;
 /** Bytes from one logits slot to the next. */
 export const M_LOGITS_STRIDE = 41;
-/** Scratch of the sampler: candidate values and the histogram. */
+/** Scratch of the sampler: weights float32 [vocabPad], histogram, ids int32 [vocabPad]. */
 export const M_SAMPLER = 42;
 /** First layer's fields; LAYER_FIELDS for each layer. */
 export const M_LAYERS_START = 44;
@@ -136,5 +136,5 @@ export const ROW_BYTES = 16;
 export const RNG_BYTES = 16;
 /** Most alternatives that topLogits() returns. */
 export const MAX_TOP = 128;
-/** Bytes of the sampler's histogram (2048 buckets of a float32 mass), after the candidate values. */
+/** Buckets of the sampler's histogram, float64 each, between the candidates' weights and their ids. */
 export const HISTOGRAM_BUCKETS = 2048;

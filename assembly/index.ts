@@ -1,0 +1,12 @@
+// The engine's exports: numbers in, numbers out. src/engine.ts is the other side.
+
+export { setModel } from "./model";
+export { forward, head } from "./forward";
+export { addBias, logSumExp, logit, penalize, sample, topLogits } from "./sampler";
+export { random, seed } from "./pcg32";
+export { sha256Blocks, sha256Finish, sha256Start } from "./sha256";
+
+/** e^x in float64, so that no host's own exp decides a digit. */
+export function exp(x: f64): f64 {
+  return Math.exp(x);
+}
