@@ -1,0 +1,188 @@
+import type { Engine } from "./engine.ts";
+import { EdgeformerError } from "./errors.ts";
+import type { Manifest } from "./manifest.ts";
+import { type GenerateOptions, MAX_LOGPROBS, resolveOptions } from "./options.ts";
+import { Scheduler } from "./scheduler.ts";
+import { Generation, Scoring, type Sequence } from "./sequence.ts";
+import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
+import type { Completion, GenerateChunk, GeneratedLogprob, Score, ScoreOptions } from "./types.ts";
+
+const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+
+/** A loaded model. Generations started together share every step: each gets the text that it would get alone. */
+export class Model {
+  readonly manifest: Manifest;
+  /** Positions of the longest sequence, prompt and completion together. */
+  readonly context: number;
+  /** Undefined for a model whose vocabulary is not GPT-2's: it takes and gives token ids. */
+  readonly tokenizer: Tokenizer | undefined;
+  private engine: Engine | undefined;
+  private readonly scheduler: Scheduler;
+  private readonly pause: () => Promise<void>;
+
+  constructor(manifest: Manifest, engine: Engine, pause: () => Promise<void> = zeroTimeout) {
+    this.manifest = manifest;
+    this.engine = engine;
+    this.context = engine.plan.context;
+    this.tokenizer = createTokenizer(manifest.tokenizer);
+    this.scheduler = new Scheduler(engine);
+    this.pause = pause;
+  }
+
+  /** Bytes of linear memory; constant from load to dispose(). */
+  get memoryBytes(): number {
+    return this.live().memoryBytes;
+  }
+
+  /** Calls into wasm so far. */
+  get calls(): number {
+    return this.live().calls;
+  }
+
+  /**
+   * Continues a prompt, a chunk per token. Leaving the loop early, or aborting the signal, frees everything.
+   *
+   * @throws EdgeformerError at the first chunk: `invalid_option`, `invalid_prompt`, `context_length_exceeded`;
+   *   later: `aborted`, `disposed`
+   */
+  async *generate(
+    prompt: string | readonly number[],
+    options: GenerateOptions = {},
+  ): AsyncGenerator<GenerateChunk, void, undefined> {
+    const { config } = this.manifest;
+    const resolved = resolveOptions(options, config.vocab_size);
+    if (this.tokenizer === undefined && resolved.stop.length > 0)
+      throw new EdgeformerError(
+        "invalid_option",
+        "stop strings need a model with a tokenizer; use stopTokenIds",
+        {
+          param: "stop",
+        },
+      );
+    const ids = this.promptIds(prompt);
+    if (ids.length + resolved.maxTokens > this.context)
+      throw new EdgeformerError(
+        "context_length_exceeded",
+        `the context is ${this.context} tokens; the prompt has ${ids.length} and ${resolved.maxTokens} more were asked for: shorten the prompt or lower maxTokens`,
+      );
+    const generation = new Generation(ids, resolved, config, this.tokenizer);
+    const { signal } = resolved;
+    this.start(generation);
+    try {
+      for (;;) {
+        for (let chunk = generation.chunks.shift(); chunk !== undefined; chunk = generation.chunks.shift()) {
+          yield chunk;
+          if (signal?.aborted) break;
+          if (chunk.finishReason !== null) return;
+        }
+        await this.advance(signal);
+      }
+    } finally {
+      this.scheduler.remove(generation);
+    }
+  }
+
+  /** The whole continuation at once; arguments and errors are generate()'s. */
+  async complete(prompt: string | readonly number[], options: GenerateOptions = {}): Promise<Completion> {
+    let text = "";
+    const ids: number[] = [];
+    const logprobs: GeneratedLogprob[] = [];
+    for await (const chunk of this.generate(prompt, options)) {
+      text += chunk.text;
+      ids.push(...chunk.ids);
+      logprobs.push(...(chunk.logprobs ?? []));
+      if (chunk.finishReason !== null)
+        return {
+          text,
+          ids,
+          ...(options.logprobs === undefined ? {} : { logprobs }),
+          finishReason: chunk.finishReason,
+          usage: chunk.usage!,
+        };
+    }
+    throw new EdgeformerError("aborted", "the generation ended without a reason");
+  }
+
+  /**
+   * Log-probability of each token of a text, given those before it.
+   *
+   * @throws EdgeformerError `invalid_option`, `invalid_prompt`, `context_length_exceeded`, `aborted`, `disposed`
+   */
+  async score(text: string | readonly number[], options: ScoreOptions = {}): Promise<Score> {
+    const top = options.topLogprobs ?? 0;
+    if (!Number.isInteger(top) || top < 0 || top > MAX_LOGPROBS)
+      throw new EdgeformerError(
+        "invalid_option",
+        `topLogprobs must be an integer from 0 to ${MAX_LOGPROBS}`,
+        {
+          param: "topLogprobs",
+        },
+      );
+    const ids = this.promptIds(text);
+    const scoring = new Scoring(ids, Math.min(top, this.manifest.config.vocab_size));
+    this.start(scoring);
+    try {
+      while (!scoring.finished) await this.advance(options.signal);
+      return scoring.result(this.live());
+    } finally {
+      this.scheduler.remove(scoring);
+    }
+  }
+
+  /** Gives the memory back. Generations that are under way fail with `disposed`. */
+  dispose(): void {
+    this.engine = undefined;
+  }
+
+  private live(): Engine {
+    if (this.engine === undefined)
+      throw new EdgeformerError("disposed", "the model was disposed; load it again");
+    return this.engine;
+  }
+
+  /** Checks a prompt and turns it into token ids. */
+  private promptIds(prompt: string | readonly number[]): number[] {
+    const { vocab_size } = this.manifest.config;
+    if (typeof prompt === "string" && this.tokenizer === undefined)
+      throw new EdgeformerError(
+        "invalid_prompt",
+        "this model has no tokenizer: give the prompt as token ids",
+      );
+    if (typeof prompt !== "string" && !Array.isArray(prompt))
+      throw new EdgeformerError("invalid_prompt", "the prompt must be a string or an array of token ids");
+    const ids = typeof prompt === "string" ? this.tokenizer!.encode(prompt) : [...prompt];
+    if (ids.length === 0)
+      throw new EdgeformerError("invalid_prompt", "the prompt is empty: it needs at least one token");
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab_size);
+    if (wrong !== undefined)
+      throw new EdgeformerError(
+        "invalid_prompt",
+        `${JSON.stringify(wrong)} is not a token id of this model: they go from 0 to ${vocab_size - 1}`,
+      );
+    if (ids.length > this.context)
+      throw new EdgeformerError(
+        "context_length_exceeded",
+        `the prompt has ${ids.length} tokens, but the context is ${this.context}: shorten it`,
+      );
+    return ids;
+  }
+
+  private start(sequence: Sequence): void {
+    this.live();
+    if (!this.scheduler.canEverRun(sequence))
+      throw new EdgeformerError(
+        "context_length_exceeded",
+        `the request needs ${sequence.capacity} positions, more than the cache holds: shorten it or load the model with more kvBlocks`,
+      );
+    this.scheduler.add(sequence);
+  }
+
+  /** One step for everybody, then a breath. */
+  private async advance(signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted)
+      throw new EdgeformerError("aborted", "the request was aborted", { cause: signal.reason });
+    this.live();
+    this.scheduler.step();
+    await this.pause();
+  }
+}

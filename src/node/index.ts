@@ -1,0 +1,57 @@
+import { createReadStream, existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { EdgeformerError } from "../errors.ts";
+import { loadModel } from "../load.ts";
+import type { Model } from "../model.ts";
+import type { LoadOptions, ModelSource } from "../types.ts";
+
+/** A model directory on disk. */
+export function directorySource(directory: string): ModelSource {
+  return {
+    name: directory,
+    async open(file) {
+      const path = join(directory, file);
+      if (!existsSync(path))
+        throw new EdgeformerError("invalid_model", `${file}: there is no such file in ${directory}`);
+      return createReadStream(path, { highWaterMark: 1 << 20 });
+    },
+  };
+}
+
+/** The package's root: the nearest folder above this file with a package.json. */
+function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, "package.json"))) directory = dirname(directory);
+  return directory;
+}
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+
+/** The engine that comes with the package, compiled once per process. */
+export function engineModule(): Promise<WebAssembly.Module> {
+  compiled ??= readFile(join(packageRoot(), "build", "engine.wasm")).then((bytes) =>
+    WebAssembly.compile(bytes),
+  );
+  return compiled;
+}
+
+/** Directory of the bundled story model. */
+export function bundledModel(): string {
+  return join(packageRoot(), "models", "fable");
+}
+
+/** Loads a model directory from disk with the package's engine; options and errors are loadModel's. */
+export async function openModel(
+  directory: string,
+  options: Partial<Omit<LoadOptions, "source">> = {},
+): Promise<Model> {
+  return loadModel({
+    // Unlike a zero timeout, which takes a millisecond, this costs a few microseconds per token.
+    pause: () => new Promise((resolve) => setImmediate(resolve)),
+    ...options,
+    module: options.module ?? (await engineModule()),
+    source: directorySource(directory),
+  });
+}
