@@ -1,0 +1,179 @@
+import { Hono } from "hono";
+import { cors } from "hono/cors";
+import { requestId } from "hono/request-id";
+import { secureHeaders } from "hono/secure-headers";
+import { fetchSource, loadModel, type Model, type ModelSource } from "../src/index.ts";
+import { readBody } from "./body.ts";
+import { encodeText, planCompletion } from "./completions.ts";
+import { type Env, readConfig } from "./config.ts";
+import { HttpError, invalidField, toHttpError } from "./errors.ts";
+import { fingerprint } from "./fingerprint.ts";
+import { guard } from "./guard.ts";
+import { ModelHost } from "./host.ts";
+import { type RequestLog, requestLog } from "./log.ts";
+import { openapi } from "./openapi.ts";
+import { completeJson, completeStream } from "./respond.ts";
+import { completionRequest, detokenizeRequest, tokenizeRequest } from "./schema.ts";
+
+export interface WorkerOptions {
+  /** The compiled engine: `import engine from "edgeformer/engine.wasm"`. */
+  engine: WebAssembly.Module;
+  /** SHA-256 of the engine's bytes, for `system_fingerprint`; a module does not give its bytes away. */
+  engineDigest: string;
+  /** Where the model directory is. [the root of the `ASSETS` binding] */
+  source?: (env: Env) => ModelSource;
+}
+
+export type Variables = { requestId: string; log: RequestLog; tail: Promise<void> | undefined };
+
+type HonoEnv = { Bindings: Env; Variables: Variables };
+
+function assetsSource(env: Env): ModelSource {
+  return fetchSource("https://assets.invalid/", (input, init) => env.ASSETS.fetch(input, init));
+}
+
+function checkName(model: Model, name: string | undefined): void {
+  if (name !== undefined && name !== model.manifest.name)
+    throw new HttpError(
+      404,
+      `The model '${name}' does not exist; this server has '${model.manifest.name}'.`,
+      {
+        param: "model",
+        code: "model_not_found",
+      },
+    );
+}
+
+/** What OpenAI's list says of a model, and its context under vLLM's name for it. */
+function describe(model: Model) {
+  return {
+    id: model.manifest.name,
+    object: "model" as const,
+    created: 0,
+    owned_by: "edgeformer",
+    max_model_len: model.context,
+  };
+}
+
+/** Routes that stay open where keys are configured: they tell nothing but how to use the others. */
+const OPEN = new Set(["/health", "/ready", "/openapi.json"]);
+
+/** The HTTP endpoint around one model. Everything in it is per isolate; nothing is computed before a request. */
+export function createApp(options: WorkerOptions): Hono<HonoEnv> {
+  const app = new Hono<HonoEnv>();
+  const host = new ModelHost();
+  const source = options.source ?? assetsSource;
+
+  const getModel = (env: Env, keepAlive: (promise: Promise<unknown>) => void): Promise<Model> => {
+    const config = readConfig(env);
+    return host.model({
+      stallMs: config.LOAD_STALL_MS,
+      keepAlive,
+      load: (onProgress) =>
+        loadModel({
+          module: options.engine,
+          source: source(env),
+          context: config.CONTEXT,
+          maxSequences: config.MAX_SEQUENCES,
+          kvBlocks: config.KV_BLOCKS,
+          memoryLimit: config.MEMORY_LIMIT,
+          pause: () => scheduler.wait(0),
+          onProgress,
+        }),
+    });
+  };
+
+  app.use(requestId());
+  app.use(requestLog);
+  app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin" }));
+  app.use((c, next) =>
+    cors({
+      origin: readConfig(c.env).CORS_ORIGIN,
+      allowMethods: ["GET", "POST", "OPTIONS"],
+      exposeHeaders: ["x-request-id", "retry-after"],
+      maxAge: 86_400,
+    })(c, next),
+  );
+  app.use(async (c, next) => {
+    if (!OPEN.has(c.req.path)) await guard(c.req.raw.headers, readConfig(c.env), c.env.RATE_LIMITER);
+    await next();
+  });
+
+  const modelOf = (c: { env: Env; executionCtx: { waitUntil(promise: Promise<unknown>): void } }) =>
+    getModel(c.env, (promise) => c.executionCtx.waitUntil(promise));
+
+  app.get("/health", (c) => c.json({ status: "ok", model: host.state }));
+  app.get("/ready", async (c) => {
+    await modelOf(c);
+    return c.json({ status: "ok", model: host.state });
+  });
+  app.get("/openapi.json", (c) => c.json(openapi()));
+  app.get("/v1/models", async (c) => c.json({ object: "list", data: [describe(await modelOf(c))] }));
+  app.get("/v1/models/:id{.+}", async (c) => {
+    const model = await modelOf(c);
+    checkName(model, c.req.param("id"));
+    return c.json(describe(model));
+  });
+
+  app.post("/v1/completions", async (c) => {
+    const config = readConfig(c.env);
+    const request = await readBody(c.req.raw, completionRequest, config.MAX_BODY_BYTES);
+    const model = await modelOf(c);
+    checkName(model, request.model);
+    const plan = planCompletion(model, request, config);
+    c.var.log.stream = request.stream;
+    const job = { model, plan, config, fingerprint: await fingerprint(model.manifest, options.engineDigest) };
+    return request.stream ? completeStream(c, job) : completeJson(c, job);
+  });
+
+  app.post("/v1/chat/completions", async (c) => {
+    const { manifest } = await modelOf(c);
+    throw new HttpError(
+      404,
+      `${manifest.name} is not a chat model: its model directory has no chat template. It continues text; use /v1/completions.`,
+      { param: "model" },
+    );
+  });
+
+  app.post("/tokenize", async (c) => {
+    const request = await readBody(c.req.raw, tokenizeRequest, readConfig(c.env).MAX_BODY_BYTES);
+    const model = await modelOf(c);
+    checkName(model, request.model);
+    const tokens = encodeText(model, request.prompt ?? request.content ?? "");
+    return c.json({ tokens, count: tokens.length, max_model_len: model.context });
+  });
+
+  app.post("/detokenize", async (c) => {
+    const request = await readBody(c.req.raw, detokenizeRequest, readConfig(c.env).MAX_BODY_BYTES);
+    const model = await modelOf(c);
+    checkName(model, request.model);
+    if (!model.tokenizer) throw invalidField("tokens", "This model has no tokenizer.");
+    const vocabulary = model.manifest.config.vocab_size;
+    if (request.tokens.some((id) => id >= vocabulary))
+      throw invalidField("tokens", `Token ids go from 0 to ${vocabulary - 1}.`);
+    const text = model.tokenizer.decode(request.tokens);
+    return c.json({ prompt: text, content: text });
+  });
+
+  const methods = new Map<string, string[]>();
+  for (const { path, method } of app.routes)
+    if (method !== "ALL") methods.set(path, [...(methods.get(path) ?? []), method]);
+  for (const [path, allowed] of methods)
+    app.all(path, (c) => {
+      throw new HttpError(405, `${c.req.method} is not allowed here; use ${allowed.join(" or ")}.`, {
+        code: "method_not_allowed",
+        headers: { allow: allowed.join(", ") },
+      });
+    });
+  app.notFound((c) => {
+    throw new HttpError(404, `Unknown route: ${c.req.method} ${c.req.path.slice(0, 128)}`, {
+      code: "unknown_url",
+    });
+  });
+  app.onError((cause, c) => {
+    const error = toHttpError(cause);
+    c.var.log.error = error;
+    return c.json(error.body(), error.status as 400, error.headers);
+  });
+  return app;
+}

@@ -1,0 +1,97 @@
+import type * as z from "zod";
+import { HttpError, invalidField } from "./errors.ts";
+
+/** Entries that a list or map other than a prompt may have; far above what any field allows. */
+const MAX_ENTRIES = 1024;
+/** Fields of a request; the longest schema has two dozen. */
+const MAX_FIELDS = 64;
+
+function tooLarge(limit: number): HttpError {
+  return new HttpError(
+    413,
+    `The request body is larger than ${limit} bytes, the most that this server reads.`,
+    {
+      code: "request_too_large",
+    },
+  );
+}
+
+/**
+ * The body's text, read no further than `limit` bytes. A body that says that it is longer is not read at all.
+ *
+ * @throws HttpError 413 if it is longer, 400 if it is not UTF-8
+ */
+async function readText(request: Request, limit: number): Promise<string> {
+  if (Number(request.headers.get("content-length") ?? 0) > limit) throw tooLarge(limit);
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let text = "";
+  let bytes = 0;
+  try {
+    if (request.body)
+      for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+        bytes += chunk.byteLength;
+        if (bytes > limit) throw tooLarge(limit);
+        text += decoder.decode(chunk, { stream: true });
+      }
+    return text + decoder.decode();
+  } catch (error) {
+    if (error instanceof HttpError) throw error;
+    throw new HttpError(400, "The request body could not be read as UTF-8.", { cause: error });
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > 64 ? `${text.slice(0, 64)}…` : text;
+}
+
+/** Refuses what would make the schema's checks expensive: they note one problem for each bad entry. */
+function checkSize(body: Record<string, unknown>): void {
+  const keys = Object.keys(body);
+  if (keys.length > MAX_FIELDS) throw new HttpError(400, `The request has ${keys.length} fields.`);
+  for (const key of keys) {
+    const value = body[key];
+    // A prompt has its own one-pass check (schema.ts).
+    if (typeof value !== "object" || value === null || key === "prompt" || key === "tokens") continue;
+    const entries = Array.isArray(value) ? value.length : Object.keys(value).length;
+    if (entries > MAX_ENTRIES)
+      throw invalidField(shorten(key), `'${shorten(key)}' has ${entries} entries, more than ${MAX_ENTRIES}.`);
+  }
+}
+
+function fromIssue(issue: z.core.$ZodIssue): HttpError {
+  if (issue.code === "unrecognized_keys") {
+    const key = shorten(issue.keys[0] ?? "");
+    return new HttpError(400, `Unrecognized request argument supplied: ${key}`, {
+      param: key,
+      code: "unknown_parameter",
+    });
+  }
+  const param = shorten(issue.path.join("."));
+  return invalidField(param, `Invalid '${param}': ${issue.message}`);
+}
+
+/**
+ * The request's body, checked against its schema. A field that is null counts as absent, as OpenAI has it.
+ *
+ * @throws HttpError 400 naming the first field at fault; 413
+ */
+export async function readBody<Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+  limit: number,
+): Promise<z.infer<Schema>> {
+  const text = await readText(request, limit);
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch (cause) {
+    throw new HttpError(400, "We could not parse the JSON body of your request.", { cause });
+  }
+  if (typeof body !== "object" || body === null || Array.isArray(body))
+    throw new HttpError(400, "The request body must be a JSON object.");
+  checkSize(body as Record<string, unknown>);
+  const present = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+  const result = schema.safeParse(present);
+  if (!result.success) throw fromIssue(result.error.issues[0] as z.core.$ZodIssue);
+  return result.data;
+}

@@ -1,0 +1,102 @@
+import { EdgeformerError, type ErrorCode } from "../src/errors.ts";
+
+/** OpenAI's error body. */
+export interface ErrorBody {
+  error: { message: string; type: string; param: string | null; code: string | null };
+}
+
+interface HttpErrorOptions {
+  type?: string;
+  param?: string | null;
+  code?: string | null;
+  headers?: Record<string, string>;
+  cause?: unknown;
+}
+
+/** An answer that is an error: the status and OpenAI's body, which its clients turn into typed exceptions. */
+export class HttpError extends Error {
+  override readonly name = "HttpError";
+  readonly status: number;
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: string | null;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, message: string, options: HttpErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.status = status;
+    this.type = options.type ?? (status < 500 ? "invalid_request_error" : "server_error");
+    this.param = options.param ?? null;
+    this.code = options.code ?? null;
+    this.headers = options.headers ?? {};
+  }
+
+  body(): ErrorBody {
+    return { error: { message: this.message, type: this.type, param: this.param, code: this.code } };
+  }
+}
+
+/** A field of the request that is wrong. */
+export function invalidField(param: string, message: string): HttpError {
+  return new HttpError(400, message, { param, code: "invalid_value" });
+}
+
+/** Seconds after which another try can help: a load takes about that long, and so does a crowd. */
+const RETRY_AFTER_SECONDS = 2;
+
+const STATUS: Record<ErrorCode, number> = {
+  invalid_option: 400,
+  invalid_prompt: 400,
+  context_length_exceeded: 400,
+  invalid_model: 503,
+  unsupported_model: 503,
+  unsupported_runtime: 503,
+  io: 503,
+  disposed: 503,
+  overloaded: 503,
+  // Nobody reads the answer: the client is the one who left. 499 is nginx's number for it, for the log.
+  aborted: 499,
+};
+
+/** The core's option names, in the wire format's spelling. */
+function snakeCase(name: string): string {
+  return name === "ids" || name === "text"
+    ? "prompt"
+    : name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+function fromCore(error: EdgeformerError): HttpError {
+  const status = STATUS[error.code];
+  const param = error.param === undefined ? undefined : snakeCase(error.param);
+  // The library speaks of `topP`, the wire of `top_p`.
+  const message =
+    error.param === undefined || param === undefined
+      ? error.message
+      : error.message.replaceAll(error.param, param);
+  switch (error.code) {
+    case "invalid_option":
+      return new HttpError(status, message, { param, code: "invalid_value", cause: error });
+    case "invalid_prompt":
+      return new HttpError(status, message, { param: "prompt", code: "invalid_value", cause: error });
+    case "context_length_exceeded":
+      return new HttpError(status, message, { param: "prompt", code: error.code, cause: error });
+    case "aborted":
+      return new HttpError(status, message, { code: "client_closed_request", cause: error });
+    default:
+      return new HttpError(status, message, {
+        code: error.code === "overloaded" ? "overloaded" : "model_unavailable",
+        headers: { "retry-after": String(RETRY_AFTER_SECONDS) },
+        cause: error,
+      });
+  }
+}
+
+/**
+ * The one place where errors become HTTP. What nobody foresaw becomes a 500 that tells the client nothing;
+ * the log has the cause.
+ */
+export function toHttpError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  if (error instanceof EdgeformerError) return fromCore(error);
+  return new HttpError(500, "The server had an error while processing your request.", { cause: error });
+}

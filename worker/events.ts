@@ -1,0 +1,81 @@
+/** The client closed the connection, or stopped reading for too long. */
+export class ClientGone extends Error {
+  override readonly name = "ClientGone";
+}
+
+export interface EventStreamOptions {
+  /** A comment is sent when nothing else was for this long; it also bounds the wait for the first event. */
+  pingMs: number;
+  /** A client that reads nothing for this long counts as gone. */
+  stallMs: number;
+}
+
+/**
+ * Server-sent events, each flushed when it is made: `send` resolves once the runtime has taken the bytes, so
+ * the producer never runs ahead of the connection, and rejects with ClientGone once there is none.
+ */
+export class EventStream {
+  readonly #pipe = new IdentityTransformStream();
+  readonly #writer = this.#pipe.writable.getWriter();
+  readonly #encoder = new TextEncoder();
+  readonly #closed = new AbortController();
+  #pending = 0;
+  #sent = 0;
+  #gone: ClientGone | undefined;
+  #started!: () => void;
+  /** Resolves when the first event is ready to leave. */
+  readonly started = new Promise<void>((resolve) => {
+    this.#started = resolve;
+  });
+
+  get body(): ReadableStream<Uint8Array> {
+    return this.#pipe.readable;
+  }
+
+  send(data: unknown): Promise<void> {
+    return this.#write(`data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`);
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    // Closing a pipe whose reader left rejects; there is nobody to tell.
+    await this.#writer.close().catch(() => {});
+  }
+
+  /**
+   * Sends pings and notices a client that does not read, until the stream is closed.
+   *
+   * @param onGone called once, when a ping finds the connection closed or stalled
+   */
+  async watch({ pingMs, stallMs }: EventStreamOptions, onGone: () => void): Promise<void> {
+    let stalledMs = 0;
+    let sent = this.#sent;
+    for (;;) {
+      await scheduler.wait(pingMs, { signal: this.#closed.signal }).catch(() => {});
+      if (this.#closed.signal.aborted) return;
+      if (this.#sent !== sent) stalledMs = 0;
+      // Not awaited: the write of a ping may be the one that stalls.
+      else if (this.#pending === 0) void this.#write(": ping\n\n").catch(onGone);
+      else if ((stalledMs += pingMs) >= stallMs) {
+        await this.#writer.abort(new ClientGone("the client stopped reading")).catch(() => {});
+        return onGone();
+      }
+      sent = this.#sent;
+      if (this.#gone) return;
+    }
+  }
+
+  async #write(text: string): Promise<void> {
+    if (this.#gone) throw this.#gone;
+    this.#started();
+    this.#pending++;
+    try {
+      await this.#writer.write(this.#encoder.encode(text));
+      this.#sent++;
+    } catch (cause) {
+      throw (this.#gone ??= new ClientGone("the client closed the connection", { cause }));
+    } finally {
+      this.#pending--;
+    }
+  }
+}

@@ -1,0 +1,25 @@
+// What workerd has beyond the web standards, and only what this folder uses of it.
+
+declare module "*.wasm" {
+  const module: WebAssembly.Module;
+  export default module;
+}
+
+interface Scheduler {
+  /** Resolves after `ms`; unlike a resolved promise it lets sockets and timers have their turn. */
+  wait(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
+}
+
+/** A byte pipe without a buffer: `write` resolves once the bytes were read, and rejects once nobody will. */
+declare class IdentityTransformStream extends TransformStream<Uint8Array, Uint8Array> {}
+
+interface SubtleCrypto {
+  /** Compares in a time that does not depend on where the contents differ. Throws if the lengths do. */
+  timingSafeEqual(a: ArrayBufferView | ArrayBuffer, b: ArrayBufferView | ArrayBuffer): boolean;
+}
+
+declare module "*/engine-digest.js" {
+  /** SHA-256 of build/engine.wasm; worker/prepare.mjs writes it. */
+  const digest: string;
+  export default digest;
+}

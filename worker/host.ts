@@ -1,0 +1,138 @@
+import { EdgeformerError } from "../src/errors.ts";
+import type { Model } from "../src/index.ts";
+
+/** Where the model stands; plain data, for `/health`. */
+export type ModelState =
+  | { status: "idle" }
+  | { status: "loading"; loaded_bytes: number; total_bytes: number }
+  | { status: "ready"; name: string; context: number; memory_bytes: number }
+  | { status: "failed"; message: string };
+
+/** Reports bytes as they arrive. Throws if this load was given up in the meantime. */
+type Progress = (loadedBytes: number, totalBytes: number) => void;
+
+export interface LoadRequest {
+  load: (onProgress: Progress) => Promise<Model>;
+  /** Without a new byte for this long, a load is given up. */
+  stallMs: number;
+  /** Keeps a promise going when the client that asked goes away (`ctx.waitUntil`). */
+  keepAlive: (promise: Promise<unknown>) => void;
+}
+
+interface Attempt {
+  number: number;
+  loadedBytes: number;
+  totalBytes: number;
+  outcome: "pending" | "ready" | "failed";
+  error: unknown;
+}
+
+/** How often those who wait look whether the model is there. */
+const POLL_MS = 10;
+
+/**
+ * The isolate's one model: loaded by the first request that needs it and shared by all.
+ *
+ * Cloudflare ties a promise or a stream to the request that made it: another request may not await it. So the
+ * request that finds no model loads it, and those that come meanwhile poll plain numbers. A failed load is told
+ * to everyone who waited for it; the next request tries again. If the loading request dies, or its bytes stop
+ * coming, those who wait give it up after `stallMs` without progress.
+ */
+export class ModelHost {
+  #model: Model | undefined;
+  #attempt: Attempt | undefined;
+  #attempts = 0;
+  get state(): ModelState {
+    const attempt = this.#attempt;
+    if (this.#model)
+      return {
+        status: "ready",
+        name: this.#model.manifest.name,
+        context: this.#model.context,
+        memory_bytes: this.#model.memoryBytes,
+      };
+    if (!attempt) return { status: "idle" };
+    if (attempt.outcome === "failed") return { status: "failed", message: reason(attempt.error) };
+    return { status: "loading", loaded_bytes: attempt.loadedBytes, total_bytes: attempt.totalBytes };
+  }
+
+  /**
+   * The model, loaded if need be.
+   *
+   * @throws what the load threw; EdgeformerError `io` if it stalled
+   */
+  async model({ load, stallMs, keepAlive }: LoadRequest): Promise<Model> {
+    if (this.#model) return this.#model;
+    if (this.#attempt?.outcome === "pending") return this.#follow(this.#attempt, stallMs);
+    const attempt: Attempt = {
+      number: ++this.#attempts,
+      loadedBytes: 0,
+      totalBytes: 0,
+      outcome: "pending",
+      error: undefined,
+    };
+    this.#attempt = attempt;
+    keepAlive(this.#run(attempt, load));
+    return this.#follow(attempt, stallMs);
+  }
+
+  async #run(attempt: Attempt, load: LoadRequest["load"]): Promise<void> {
+    const started = Date.now();
+    try {
+      const model = await load((loadedBytes, totalBytes) => {
+        if (attempt.outcome === "failed") throw attempt.error;
+        attempt.loadedBytes = loadedBytes;
+        attempt.totalBytes = totalBytes;
+      });
+      if (attempt.outcome === "failed") return model.dispose();
+      this.#model = model;
+      attempt.outcome = "ready";
+      console.log(
+        JSON.stringify({
+          event: "model_loaded",
+          model: model.manifest.name,
+          attempt: attempt.number,
+          bytes: attempt.loadedBytes,
+          memory_bytes: model.memoryBytes,
+          duration_ms: Date.now() - started,
+        }),
+      );
+    } catch (error) {
+      fail(attempt, error);
+    }
+  }
+
+  /** Waits for an attempt that this or another request runs. */
+  async #follow(attempt: Attempt, stallMs: number): Promise<Model> {
+    let idleMs = 0;
+    let seen = attempt.loadedBytes;
+    while (attempt.outcome === "pending") {
+      await scheduler.wait(POLL_MS);
+      idleMs = attempt.loadedBytes === seen ? idleMs + POLL_MS : 0;
+      seen = attempt.loadedBytes;
+      if (idleMs >= stallMs)
+        fail(
+          attempt,
+          new EdgeformerError(
+            "io",
+            `loading stalled at ${seen} of ${attempt.totalBytes} bytes for ${stallMs} ms; try again later`,
+          ),
+        );
+    }
+    if (attempt.outcome === "failed" || !this.#model) throw attempt.error;
+    return this.#model;
+  }
+}
+
+function fail(attempt: Attempt, error: unknown): void {
+  if (attempt.outcome !== "pending") return;
+  attempt.outcome = "failed";
+  attempt.error = error;
+  console.error(
+    JSON.stringify({ event: "model_load_failed", attempt: attempt.number, error: reason(error) }),
+  );
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,12 @@
+// Writes build/engine-digest.js, the engine's SHA-256 for `system_fingerprint`: a WebAssembly.Module does not
+// give its bytes away. wrangler runs this before it bundles.
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+
+const build = new URL("../build/", import.meta.url);
+const engine = await readFile(new URL("engine.wasm", build)).catch(() => {
+  console.error("build/engine.wasm is missing; run `npm run build` first.");
+  process.exit(1);
+});
+const digest = createHash("sha256").update(engine).digest("hex");
+await writeFile(new URL("engine-digest.js", build), `export default "${digest}";\n`);

@@ -1,0 +1,201 @@
+import * as z from "zod";
+
+/** A prompt as OpenAI accepts it. */
+export type Prompt = string | string[] | number[] | number[][];
+
+const isId = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+
+/** One pass, no list of problems: a megabyte of bad entries must not become a million objects. */
+function isPrompt(value: unknown): value is Prompt {
+  if (typeof value === "string") return true;
+  if (!Array.isArray(value) || value.length === 0) return false;
+  if (typeof value[0] === "string") return value.every((entry) => typeof entry === "string");
+  if (typeof value[0] === "number") return value.every(isId);
+  return value.every((entry) => Array.isArray(entry) && entry.every(isId));
+}
+
+const ids = { type: "array", items: { type: "integer", minimum: 0 } } as const;
+
+/** Most alternatives per token that OpenAI's endpoint reports. */
+const MAX_LOGPROBS = 5;
+
+export const completionRequest = z
+  .strictObject({
+    model: z.string().max(256).optional().meta({
+      description: "Must be the model served, if given; /v1/models names it.",
+    }),
+    prompt: z
+      .custom<Prompt>(isPrompt, {
+        error: (issue) =>
+          issue.input === undefined
+            ? "is required"
+            : "must be a string, a list of strings, a list of token ids, or a list of such lists",
+      })
+      .meta({
+        anyOf: [
+          { type: "string" },
+          { type: "array", items: { type: "string" }, minItems: 1 },
+          { ...ids, minItems: 1 },
+          { type: "array", items: ids, minItems: 1 },
+        ],
+      }),
+    max_tokens: z.int().min(0).default(16).meta({ description: "0 only with echo: nothing is generated." }),
+    min_tokens: z.int().min(0).optional(),
+    temperature: z.number().min(0).max(2).optional(),
+    top_p: z.number().min(0).max(1).optional(),
+    top_k: z
+      .int()
+      .min(-1)
+      .optional()
+      .meta({ description: "Keep only this many likeliest tokens; 0 or -1 keeps all." }),
+    min_p: z.number().min(0).max(1).optional(),
+    n: z.int().min(1).default(1),
+    best_of: z.int().min(1).optional(),
+    stream: z.boolean().default(false),
+    stream_options: z
+      .strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() })
+      .optional(),
+    logprobs: z.int().min(0).max(MAX_LOGPROBS).optional(),
+    echo: z.boolean().default(false),
+    stop: z
+      .union([z.string(), z.array(z.string()).max(4)], {
+        error: "must be a string or up to 4 strings",
+      })
+      .optional(),
+    stop_token_ids: z.array(z.int().min(0)).max(64).optional(),
+    ignore_eos: z.boolean().optional(),
+    presence_penalty: z.number().min(-2).max(2).optional(),
+    frequency_penalty: z.number().min(-2).max(2).optional(),
+    repetition_penalty: z.number().gt(0).max(10).optional(),
+    logit_bias: z
+      .record(z.string().regex(/^\d{1,9}$/, "keys must be token ids"), z.number().min(-100).max(100))
+      .optional(),
+    seed: z
+      .int()
+      .optional()
+      .meta({ description: "Choice i is drawn with seed + i; the same seed gives the same choices." }),
+    suffix: z
+      .custom<undefined>((value) => value === undefined || value === "", {
+        error: "this model continues text and cannot insert before a suffix; leave it out",
+      })
+      .optional()
+      .meta({ type: "string", maxLength: 0, description: "Not supported." }),
+    user: z.string().max(1024).optional(),
+  })
+  .superRefine((request, context) => {
+    const refuse = (field: string, message: string) =>
+      context.addIssue({ code: "custom", path: [field], message });
+    if (request.max_tokens === 0 && !request.echo) refuse("max_tokens", "must be at least 1 without echo");
+    if (request.best_of !== undefined && request.best_of < request.n)
+      refuse("best_of", "must not be smaller than n");
+    if (request.stream && request.best_of !== undefined && request.best_of > request.n)
+      refuse("best_of", "a stream cannot choose among candidates; best_of must equal n");
+    if (request.stream_options && !request.stream)
+      refuse("stream_options", "is only allowed when stream is true");
+  });
+
+export type CompletionRequest = z.infer<typeof completionRequest>;
+
+export const tokenizeRequest = z
+  .strictObject({
+    model: z.string().max(256).optional(),
+    prompt: z.string().optional(),
+    content: z.string().optional().meta({ description: "Another name for prompt." }),
+  })
+  .superRefine((request, context) => {
+    if ((request.prompt === undefined) === (request.content === undefined))
+      context.addIssue({ code: "custom", path: ["prompt"], message: "give either prompt or content" });
+  });
+
+export const detokenizeRequest = z.strictObject({
+  model: z.string().max(256).optional(),
+  tokens: z
+    .custom<number[]>((value) => Array.isArray(value) && value.every(isId), {
+      error: "must be a list of token ids",
+    })
+    .meta(ids),
+});
+
+/** OpenAI's legacy log-probabilities; entry i of each list belongs to token i. */
+export const logprobsShape = z.object({
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number().nullable()),
+  top_logprobs: z.array(z.record(z.string(), z.number()).nullable()),
+  text_offset: z
+    .array(z.int())
+    .meta({ description: "Where in `text` each token starts, in Unicode code points." }),
+});
+
+export type LogprobsShape = z.infer<typeof logprobsShape>;
+
+export const usageShape = z.object({
+  prompt_tokens: z.int(),
+  completion_tokens: z.int(),
+  total_tokens: z.int(),
+  prompt_tokens_details: z.object({ cached_tokens: z.int() }),
+});
+
+export type UsageShape = z.infer<typeof usageShape>;
+
+export const choiceShape = z.object({
+  index: z.int(),
+  text: z.string(),
+  logprobs: logprobsShape.nullable(),
+  finish_reason: z.enum(["stop", "length"]).nullable(),
+  token_ids: z
+    .array(z.int())
+    .optional()
+    .meta({ description: "Only of a model without a tokenizer, whose text is empty." }),
+});
+
+export type ChoiceShape = z.infer<typeof choiceShape>;
+
+export const completionShape = z.object({
+  id: z.string(),
+  object: z.literal("text_completion"),
+  created: z.int(),
+  model: z.string(),
+  system_fingerprint: z.string(),
+  choices: z.array(choiceShape),
+  usage: usageShape.nullable().optional(),
+});
+
+export type CompletionShape = z.infer<typeof completionShape>;
+
+export const modelShape = z.object({
+  id: z.string(),
+  object: z.literal("model"),
+  created: z.int(),
+  owned_by: z.string(),
+  max_model_len: z.int(),
+});
+
+export const modelListShape = z.object({ object: z.literal("list"), data: z.array(modelShape) });
+
+export const tokenizeShape = z.object({
+  tokens: z.array(z.int()),
+  count: z.int(),
+  max_model_len: z.int(),
+});
+
+export const detokenizeShape = z.object({ prompt: z.string(), content: z.string() });
+
+export const errorShape = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string().nullable(),
+  }),
+});
+
+export const healthShape = z.object({
+  status: z.literal("ok"),
+  model: z.discriminatedUnion("status", [
+    z.object({ status: z.literal("idle") }),
+    z.object({ status: z.literal("loading"), loaded_bytes: z.int(), total_bytes: z.int() }),
+    z.object({ status: z.literal("ready"), name: z.string(), context: z.int(), memory_bytes: z.int() }),
+    z.object({ status: z.literal("failed"), message: z.string() }),
+  ]),
+});

@@ -1,0 +1,26 @@
+// What `npm start` runs after the build: the Worker on this machine, with nothing sent anywhere.
+import { spawn } from "node:child_process";
+
+const PORT = 8787;
+
+console.log(
+  `Once it is ready, try:  curl -N http://localhost:${PORT}/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 120, "stream": true}'`,
+);
+const wrangler = spawn(
+  process.execPath,
+  [
+    "node_modules/wrangler/bin/wrangler.js",
+    "dev",
+    "--port",
+    String(PORT),
+    "--show-interactive-dev-session=false",
+  ],
+  {
+    cwd: new URL("..", import.meta.url),
+    stdio: "inherit",
+    // Offline, wrangler would otherwise look up this machine's place and report a failure.
+    env: { ...process.env, CLOUDFLARE_CF_FETCH_ENABLED: "false", WRANGLER_SEND_METRICS: "false" },
+  },
+);
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => wrangler.kill(signal));
+wrangler.on("exit", (code) => process.exit(code ?? 0));
