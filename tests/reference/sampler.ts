@@ -31,11 +31,11 @@ export function keptTokens(logits: ArrayLike<number>, options: ReferenceSampling
   ).sort((a, b) => b.probability - a.probability || a.id - b.id);
   if (topK > 0) kept = normalize(kept.slice(0, topK));
   if (topP < 1) {
-    // The smallest set whose mass reaches topP: a token stays while the mass before it is below.
+    // The smallest set whose mass reaches topP: a token stays while the mass before it is below. One always does.
     let before = 0;
     kept = normalize(
       kept.filter(({ probability }) => {
-        const stays = before < topP;
+        const stays = before === 0 || before < topP;
         before += probability;
         return stays;
       }),
