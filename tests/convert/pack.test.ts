@@ -1,0 +1,109 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { packedBytes, packMatrix, unpackMatrix } from "../../src/convert/pack.ts";
+import { quantizeRows } from "../../src/convert/quantize.ts";
+
+const matrix = fc
+  .record({ rows: fc.integer({ min: 1, max: 50 }), columns: fc.integer({ min: 1, max: 50 }) })
+  .chain(({ rows, columns }) =>
+    fc.record({
+      rows: fc.constant(rows),
+      columns: fc.constant(columns),
+      values: fc
+        .array(fc.integer({ min: -127, max: 127 }), { minLength: rows * columns, maxLength: rows * columns })
+        .map((values) => Int8Array.from(values)),
+    }),
+  );
+
+describe("packMatrix", () => {
+  test("puts rows and columns where assembly/abi.ts draws them", () => {
+    const columns = 4;
+    const values = Int8Array.from({ length: 16 * columns }, (_, i) => i + 1);
+    const packed = packMatrix(values, 16, columns);
+    const at = (row: number, column: number) => row * columns + column + 1;
+    // First half of the first tile: rows 0–7, columns 0 and 1; the even bytes with their sign bit flipped.
+    const drawn = [0, 1, 2, 3].flatMap((r) => [at(r, 0) ^ 0x80, at(r + 4, 0), at(r, 1) ^ 0x80, at(r + 4, 1)]);
+    expect([...packed.subarray(0, 16)]).toEqual(drawn);
+    // Second half: rows 8–15. Then the next tile: columns 2 and 3.
+    expect(packed[16]).toBe(at(8, 0) ^ 0x80);
+    expect(packed[17]).toBe(at(12, 0));
+    expect(packed[32]).toBe(at(0, 2) ^ 0x80);
+    expect(packed[32 + 16 + 15]).toBe(at(15, 3));
+  });
+
+  test("an even and an odd byte make 256 · odd + even + 128", () => {
+    const packed = packMatrix(Int8Array.of(-5, 0, 0, 0, 7), 5, 1);
+    expect(new DataView(packed.buffer).getInt16(0, true)).toBe(256 * 7 + (-5 + 128));
+  });
+
+  test("unpacks to the same values, whatever the shape", () => {
+    fc.assert(
+      fc.property(matrix, ({ rows, columns, values }) => {
+        expect(unpackMatrix(packMatrix(values, rows, columns), rows, columns)).toEqual(values);
+      }),
+    );
+  });
+
+  test("pads with zeros to multiples of 16", () => {
+    fc.assert(
+      fc.property(matrix, ({ rows, columns, values }) => {
+        const packed = packMatrix(values, rows, columns);
+        const padRows = Math.ceil(rows / 16) * 16;
+        const padColumns = Math.ceil(columns / 16) * 16;
+        expect(packed.length).toBe(padRows * padColumns);
+        expect(packedBytes(rows, columns)).toBe(packed.length);
+        const all = unpackMatrix(packed, padRows, padColumns);
+        for (let r = 0; r < padRows; r++)
+          for (let c = 0; c < padColumns; c++)
+            expect(all[r * padColumns + c]).toBe(r < rows && c < columns ? values[r * columns + c] : 0);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test("slices of 16 rows, packed one by one, make the same bytes", () => {
+    const [rows, columns] = [40, 21];
+    const values = Int8Array.from({ length: rows * columns }, (_, i) => ((i * 37) % 255) - 127);
+    const slices = [0, 16, 32].map((first) => {
+      const count = Math.min(16, rows - first);
+      return packMatrix(values.subarray(first * columns, (first + count) * columns), count, columns);
+    });
+    expect(Buffer.concat(slices)).toEqual(Buffer.from(packMatrix(values, rows, columns)));
+  });
+});
+
+describe("quantizeRows", () => {
+  const finite = fc.float({ min: -1000, max: 1000, noNaN: true });
+
+  test("is within half a step of every weight and reaches ±127 in every row", () => {
+    fc.assert(
+      fc.property(fc.array(finite, { minLength: 1, maxLength: 40 }), (row) => {
+        const weights = Float32Array.from([...row, ...row.map((value) => value / 3)]);
+        const { values, scales } = quantizeRows(weights, 2, row.length);
+        for (const r of [0, 1]) {
+          const own = values.subarray(r * row.length, (r + 1) * row.length);
+          const scale = scales[r]!;
+          own.forEach((value, i) => {
+            const weight = weights[r * row.length + i]!;
+            expect(Math.abs(value * scale - weight)).toBeLessThanOrEqual(
+              scale / 2 + Math.abs(weight) * 1e-6 + 1e-44,
+            );
+          });
+          if (scale > 1e-38) expect(Math.max(...own.map(Math.abs))).toBe(127);
+        }
+      }),
+    );
+  });
+
+  test("rounds to nearest, ties to even, both ways", () => {
+    const { values, scales } = quantizeRows(Float32Array.of(127, 0.5, 1.5, 2.5, -0.5, -1.5, 2.4, -127), 1, 8);
+    expect(scales[0]).toBe(1);
+    expect([...values].map((value) => value + 0)).toEqual([127, 0, 2, 2, 0, -2, 2, -127]);
+  });
+
+  test("gives a row of zeros, and one too small for float32 scales, the scale 0", () => {
+    const { values, scales } = quantizeRows(Float32Array.of(0, -0, 1e-45, 0, 1, 2), 3, 2);
+    expect([...scales]).toEqual([0, 0, Math.fround(2 / 127)]);
+    expect([...values.subarray(0, 4)].every((value) => value === 0)).toBe(true);
+  });
+});
