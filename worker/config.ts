@@ -59,6 +59,10 @@ export function readConfig(env: Env): Config {
       `The server's configuration is wrong: ${issue?.path.join(".")} ${issue?.message}`,
     );
   }
+  if (result.data.API_KEYS === undefined)
+    console.warn(
+      JSON.stringify({ event: "open", message: "API_KEYS is not set: anyone may use this endpoint" }),
+    );
   parsed.set(env, result.data);
   return result.data;
 }

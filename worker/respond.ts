@@ -29,9 +29,9 @@ function choiceShape(index: number, delta: Delta): ChoiceShape {
   };
 }
 
-function envelope(c: RequestContext, job: Job): Omit<CompletionShape, "choices" | "usage"> {
+function envelope(job: Job): Omit<CompletionShape, "choices" | "usage"> {
   return {
-    id: `cmpl-${c.var.requestId}`,
+    id: `cmpl-${crypto.randomUUID()}`,
     object: "text_completion",
     created: Math.floor(Date.now() / 1000),
     model: job.model.manifest.name,
@@ -57,7 +57,7 @@ export async function completeJson(c: RequestContext, job: Job): Promise<Respons
   const choices = bestOf(plan, finished).map((choice, index) =>
     choiceShape(index, mergeDeltas(deltas[choice.prompt]?.[choice.candidate] ?? [])),
   );
-  return c.json({ ...envelope(c, job), choices, usage } satisfies CompletionShape);
+  return c.json({ ...envelope(job), choices, usage } satisfies CompletionShape);
 }
 
 /**
@@ -77,7 +77,7 @@ export async function completeStream(c: RequestContext, job: Job): Promise<Respo
     controller.abort();
   };
   c.req.raw.signal.addEventListener("abort", leave);
-  const head = envelope(c, job);
+  const head = envelope(job);
   const includeUsage = request.stream_options?.include_usage === true;
   const send = (choices: ChoiceShape[], usage: CompletionShape["usage"]) =>
     // OpenAI sends `usage: null` in every chunk but the last, and only if asked for usage.

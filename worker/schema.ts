@@ -117,34 +117,36 @@ export const detokenizeRequest = z.strictObject({
     .meta(ids),
 });
 
+const count = z.int().min(0);
+
 /** OpenAI's legacy log-probabilities; entry i of each list belongs to token i. */
 export const logprobsShape = z.object({
   tokens: z.array(z.string()),
   token_logprobs: z.array(z.number().nullable()),
   top_logprobs: z.array(z.record(z.string(), z.number()).nullable()),
   text_offset: z
-    .array(z.int())
+    .array(count)
     .meta({ description: "Where in `text` each token starts, in Unicode code points." }),
 });
 
 export type LogprobsShape = z.infer<typeof logprobsShape>;
 
 export const usageShape = z.object({
-  prompt_tokens: z.int(),
-  completion_tokens: z.int(),
-  total_tokens: z.int(),
-  prompt_tokens_details: z.object({ cached_tokens: z.int() }),
+  prompt_tokens: count,
+  completion_tokens: count,
+  total_tokens: count,
+  prompt_tokens_details: z.object({ cached_tokens: count }),
 });
 
 export type UsageShape = z.infer<typeof usageShape>;
 
 export const choiceShape = z.object({
-  index: z.int(),
+  index: count,
   text: z.string(),
   logprobs: logprobsShape.nullable(),
   finish_reason: z.enum(["stop", "length"]).nullable(),
   token_ids: z
-    .array(z.int())
+    .array(count)
     .optional()
     .meta({ description: "Only of a model without a tokenizer, whose text is empty." }),
 });
@@ -154,7 +156,7 @@ export type ChoiceShape = z.infer<typeof choiceShape>;
 export const completionShape = z.object({
   id: z.string(),
   object: z.literal("text_completion"),
-  created: z.int(),
+  created: count,
   model: z.string(),
   system_fingerprint: z.string(),
   choices: z.array(choiceShape),
@@ -166,17 +168,17 @@ export type CompletionShape = z.infer<typeof completionShape>;
 export const modelShape = z.object({
   id: z.string(),
   object: z.literal("model"),
-  created: z.int(),
+  created: count,
   owned_by: z.string(),
-  max_model_len: z.int(),
+  max_model_len: count,
 });
 
 export const modelListShape = z.object({ object: z.literal("list"), data: z.array(modelShape) });
 
 export const tokenizeShape = z.object({
-  tokens: z.array(z.int()),
-  count: z.int(),
-  max_model_len: z.int(),
+  tokens: z.array(count),
+  count: count,
+  max_model_len: count,
 });
 
 export const detokenizeShape = z.object({ prompt: z.string(), content: z.string() });
@@ -194,8 +196,8 @@ export const healthShape = z.object({
   status: z.literal("ok"),
   model: z.discriminatedUnion("status", [
     z.object({ status: z.literal("idle") }),
-    z.object({ status: z.literal("loading"), loaded_bytes: z.int(), total_bytes: z.int() }),
-    z.object({ status: z.literal("ready"), name: z.string(), context: z.int(), memory_bytes: z.int() }),
+    z.object({ status: z.literal("loading"), loaded_bytes: count, total_bytes: count }),
+    z.object({ status: z.literal("ready"), name: z.string(), context: count, memory_bytes: count }),
     z.object({ status: z.literal("failed"), message: z.string() }),
   ]),
 });
