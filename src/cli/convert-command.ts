@@ -14,7 +14,7 @@ interface ConvertFlags {
   force?: boolean;
 }
 
-export function convertCommand(io: CliIo): Command {
+export function convertCommand(io: CliIo, signal?: AbortSignal): Command {
   return new Command("convert")
     .description("turn a Hugging Face checkpoint into a model directory")
     .argument("<source>", "a directory with config.json and the weights, or the weights file in it")
@@ -28,6 +28,7 @@ export function convertCommand(io: CliIo): Command {
         const manifest = await convert({
           ...flags,
           source,
+          ...(signal === undefined ? {} : { signal }),
           onProgress: (step, done, total) => bar.update(step, done, total),
           onWarning: (message) => {
             bar.clear();

@@ -1,4 +1,11 @@
 #!/usr/bin/env node
 import { run } from "./program.ts";
 
-process.exitCode = await run(process.argv.slice(2), process);
+const controller = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => controller.abort());
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
+});
+process.exitCode = await run(process.argv.slice(2), process, controller.signal);

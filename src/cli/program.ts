@@ -2,7 +2,10 @@ import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { EdgeformerError } from "../errors.ts";
 import { convertCommand } from "./convert-command.ts";
+import { generateCommand } from "./generate-command.ts";
+import { inspectCommand } from "./inspect-command.ts";
 import type { CliIo } from "./io.ts";
+import { scoreCommand } from "./score-command.ts";
 
 /** Errors of the caller's making: exit code 2. */
 const USAGE_CODES = new Set(["invalid_option", "invalid_prompt"]);
@@ -41,12 +44,15 @@ function redirect(command: Command, io: CliIo): void {
   for (const child of command.commands) redirect(child, io);
 }
 
-export function buildProgram(io: CliIo): Command {
+function buildProgram(io: CliIo, signal: AbortSignal | undefined): Command {
   const program = new Command("edgeformer")
     .description("GPT-2-family models in a WebAssembly isolate")
     .version(version())
     .showHelpAfterError("(--help shows what there is)")
-    .addCommand(convertCommand(io));
+    .addCommand(convertCommand(io, signal))
+    .addCommand(inspectCommand(io))
+    .addCommand(generateCommand(io, signal))
+    .addCommand(scoreCommand(io, signal));
   redirect(program, io);
   return program;
 }
@@ -55,11 +61,12 @@ export function buildProgram(io: CliIo): Command {
  * Runs one command line.
  *
  * @param args without the program's name
+ * @param signal ends the command early
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage
  */
-export async function run(args: string[], io: CliIo): Promise<number> {
+export async function run(args: string[], io: CliIo, signal?: AbortSignal): Promise<number> {
   try {
-    await buildProgram(io).parseAsync(args, { from: "user" });
+    await buildProgram(io, signal).parseAsync(args, { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

@@ -26,8 +26,15 @@ export interface ConvertOptions {
   /** Text of README.md instead of the generated card. */
   card?: string;
   onProgress?: ConvertProgress;
+  /** Stops the conversion; nothing is left behind. */
+  signal?: AbortSignal;
   /** Things to know about the result, one sentence each. */
   onWarning?: (message: string) => void;
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted)
+    throw new EdgeformerError("aborted", "interrupted; nothing was written", { cause: signal.reason });
 }
 
 async function findSource(source: string): Promise<CheckpointSource> {
@@ -61,7 +68,10 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
     const name = options.name ?? basename(resolve(out));
     return await writeAside(out, force, async (directory) => {
       const { tensors, parts } = await writeImage(directory, weights, {
-        onProgress: (done, total) => options.onProgress?.("converting", done, total),
+        onProgress: (done, total) => {
+          throwIfAborted(options.signal);
+          options.onProgress?.("converting", done, total);
+        },
       });
       const manifest: Manifest = {
         format: "edgeformer",

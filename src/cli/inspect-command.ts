@@ -1,0 +1,22 @@
+import { Command } from "commander";
+import { loadManifest } from "../load.ts";
+import { bundledModel, directorySource } from "../node/index.ts";
+import { describeModel, inspectModel } from "./inspect.ts";
+import type { CliIo } from "./io.ts";
+
+const EXAMPLES = `
+Examples:
+  $ edgeformer inspect models/fable
+  $ edgeformer inspect models/my-gpt2 --json`;
+
+export function inspectCommand(io: CliIo): Command {
+  return new Command("inspect")
+    .description("what a model is, how faithful, and what memory it needs")
+    .argument("[dir]", "a model directory (default: the bundled story model)")
+    .option("--json", "print one JSON object")
+    .addHelpText("after", EXAMPLES)
+    .action(async (directory: string | undefined, flags: { json?: boolean }) => {
+      const inspection = inspectModel(await loadManifest(directorySource(directory ?? bundledModel())));
+      io.stdout.write(flags.json ? `${JSON.stringify(inspection)}\n` : describeModel(inspection));
+    });
+}

@@ -1,0 +1,20 @@
+import { InvalidArgumentError } from "commander";
+
+/** A number on the command line; ranges are the library's business. */
+export function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("It must be a number.");
+  return value;
+}
+
+/** "1,2,3" */
+export function parseTokens(text: string): number[] {
+  if (!/^\s*\d+(\s*,\s*\d+)*\s*$/.test(text))
+    throw new InvalidArgumentError("It must be token ids with commas between them, such as 464,2068.");
+  return text.split(",").map(Number);
+}
+
+/** An option that may be given several times. */
+export function collect(value: string, previous: string[] = []): string[] {
+  return [...previous, value];
+}
