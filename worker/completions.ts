@@ -71,8 +71,8 @@ function planPrompt(model: Model, prompt: string | number[], maxTokens: number):
       model,
       `${ids.length + maxTokens}: ${ids.length} in its prompt and ${maxTokens} for the completion`,
     );
-  const text = typeof prompt === "string" ? prompt : (model.tokenizer?.decode(prompt) ?? "");
-  return { ids, text };
+  // Decoded even where it came as text: a lone surrogate has become U+FFFD.
+  return { ids, text: model.tokenizer?.decode(ids) ?? "" };
 }
 
 /**
