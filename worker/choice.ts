@@ -36,19 +36,33 @@ interface Entry {
   token: string;
   logprob: number | null;
   top: Record<string, number> | null;
+  /** First code point, and the one after the last. */
   offset: number;
+  end: number;
+}
+
+/** Whether bytes stop in the middle of a UTF-8 character. */
+function endsInside(bytes: readonly number[]): boolean {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back]!;
+    if (byte >> 6 === 0b10) continue;
+    return (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1) > back;
+  }
+  return false;
 }
 
 /**
  * Puts one choice together in OpenAI's terms, piece by piece.
  *
- * A token's log-probability is handed out when its text is: what the core holds back because a stop string may
+ * A token's log-probability is handed out once all of its text is: what the core holds back because a stop string may
  * have begun must not be seen here either.
  */
 export class Choice {
   readonly #tokenizer: Tokenizer | undefined;
   readonly #wantsLogprobs: boolean;
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  /** The last bytes decoded, up to three: what an unfinished character can have. */
+  #tail: number[] = [];
   /** Code points that the tokens so far complete. */
   #decoded = 0;
   /** Code points of text handed out. */
@@ -65,6 +79,9 @@ export class Choice {
     ids.forEach((id, i) => {
       this.#hold(id, score?.tokenLogprobs[i] ?? null, score?.topLogprobs[i] ?? null);
     });
+    // The completion is decoded on its own: a character that the prompt leaves unfinished stays so.
+    this.#decoded += codePoints(this.#decoder.decode());
+    this.#tail = [];
     return this.#release(text, ids, null);
   }
 
@@ -80,9 +97,13 @@ export class Choice {
     if (!this.#wantsLogprobs) return;
     const offset = this.#decoded;
     const token = tokenString(this.#tokenizer, id);
-    if (this.#tokenizer)
-      this.#decoded += codePoints(this.#decoder.decode(this.#tokenizer.bytes(id), { stream: true }));
-    this.#held.push({ token, logprob, top: this.#alternatives(token, logprob, top), offset });
+    if (this.#tokenizer) {
+      const bytes = this.#tokenizer.bytes(id);
+      this.#decoded += codePoints(this.#decoder.decode(bytes, { stream: true }));
+      this.#tail = [...this.#tail, ...bytes].slice(-3);
+    }
+    const end = this.#decoded + (endsInside(this.#tail) ? 1 : 0);
+    this.#held.push({ token, logprob, top: this.#alternatives(token, logprob, top), offset, end });
   }
 
   /** The likeliest tokens and, as OpenAI has it, always the chosen one. The first prompt token has none. */
@@ -101,11 +122,10 @@ export class Choice {
     const tokenIds = this.#tokenizer ? undefined : ids;
     if (!this.#wantsLogprobs) return { text, logprobs: null, tokenIds, finishReason };
     this.#emitted += codePoints(text);
-    // Ended by length, the tokens stand even where their last character is incomplete; ended by a stop string,
-    // those that made it up do not.
-    const all = !this.#tokenizer || finishReason === "length";
+    // A token of which a stop string cuts off a part is not shown. At the end by length all stand.
+    const all = finishReason === "length";
     let count = 0;
-    while (count < this.#held.length && (all || this.#held[count]!.offset < this.#emitted)) count++;
+    while (count < this.#held.length && (all || this.#held[count]!.end <= this.#emitted)) count++;
     const released = this.#held.splice(0, count);
     const logprobs: LogprobsShape = {
       tokens: released.map((entry) => entry.token),
