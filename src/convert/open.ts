@@ -15,11 +15,17 @@ const WEIGHTS_FILES = [
   "pytorch_model.bin.index.json",
 ];
 
-/** The weights of a checkpoint and the paths of the files that hold them, in order. */
+/**
+ * The weights of a checkpoint and the paths of the files that hold them, in order.
+ *
+ * @param names the files that may hold them, the best first
+ * @throws EdgeformerError `invalid_model` or `unsupported_model`
+ */
 export async function openCheckpoint(
   source: CheckpointSource,
+  names: readonly string[] = WEIGHTS_FILES,
 ): Promise<{ checkpoint: Checkpoint; paths: string[] }> {
-  const candidates = source.weightsFile === undefined ? WEIGHTS_FILES : [source.weightsFile];
+  const candidates = source.weightsFile === undefined ? names : [source.weightsFile];
   for (const name of candidates) {
     if ((await source.file(name)) === undefined) continue;
     return name.endsWith(".json") ? openShards(source, name) : openFile(source, name);

@@ -29,13 +29,15 @@ interface Origin {
   transposed: boolean;
 }
 
-const BLOCK = /^h\.\d+\./;
+/** Whether a matrix is stored [inputs, outputs], as those of GPT-2's blocks are. */
+export function isConv1d(name: string, architecture: Architecture): boolean {
+  return architecture === "gpt2" && /^h\.\d+\./.test(name);
+}
 
 /** Hugging Face's names for a tensor of the image (modeling_gpt2.py, modeling_gpt_neo.py). */
 function originOf(name: string, shape: readonly number[], architecture: Architecture): Origin {
-  const isBlockMatrix = BLOCK.test(name) && shape.length === 2;
   if (architecture === "gpt2")
-    return isBlockMatrix
+    return shape.length === 2 && isConv1d(name, architecture)
       ? { names: [name], shape: [shape[1] as number, shape[0] as number], transposed: true }
       : { names: [name], shape: [...shape], transposed: false };
   const attention = name.replace(/\.attn\.c_attn\..*|\.attn\.c_proj\..*/, ".attn.attention.");
@@ -58,13 +60,14 @@ function originOf(name: string, shape: readonly number[], architecture: Architec
 /** Causal masks that older versions of transformers saved with the weights, and heads for other tasks. */
 const IGNORED = /^h\.\d+\.attn\.(attention\.)?(bias|masked_bias)$|^multiple_choice_head\./;
 
-/** The name without `transformer.`, LayerNorm's parameters under today's names. */
-function canonicalName(name: string): string {
+/** A tensor's name without `transformer.`, LayerNorm's parameters under today's names. */
+export function canonicalName(name: string): string {
   const bare = name.startsWith("transformer.") ? name.slice("transformer.".length) : name;
   return bare.replace(/(^|\.)(ln_\w+)\.gamma$/, "$1$2.weight").replace(/(^|\.)(ln_\w+)\.beta$/, "$1$2.bias");
 }
 
-function canonicalTensors(checkpoint: Checkpoint): Map<string, CheckpointTensor> {
+/** A checkpoint's tensors by their canonical names. */
+export function canonicalTensors(checkpoint: Checkpoint): Map<string, CheckpointTensor> {
   const tensors = new Map<string, CheckpointTensor>();
   for (const [name, tensor] of checkpoint.tensors) {
     const canonical = canonicalName(name);

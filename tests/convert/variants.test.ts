@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseCheckpointConfig } from "../../src/convert/config.ts";
+import { mergeLora } from "../../src/convert/lora.ts";
 import { openCheckpoint } from "../../src/convert/open.ts";
 import { referenceLogits, referenceStates } from "../../src/convert/reference.ts";
 import { localSource, readJson } from "../../src/convert/source.ts";
@@ -25,7 +26,9 @@ describe.each(names)("%s", (name) => {
   test("the float32 reference gives the logits of transformers", async () => {
     const source = (await localSource(directory))!;
     const { architecture, config } = parseCheckpointConfig(await readJson(source, "config.json"));
-    const { checkpoint } = await openCheckpoint(source);
+    let { checkpoint } = await openCheckpoint(source);
+    const adapter = await localSource(join(directory, "adapter"));
+    if (adapter) ({ checkpoint } = await mergeLora(checkpoint, adapter, architecture));
     const weights = await openWeights(checkpoint, architecture, config);
     const found = await referenceLogits(weights, await referenceStates(weights, [expected.ids]));
     await weights.close();
