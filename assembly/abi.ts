@@ -131,6 +131,8 @@ export const ROW_POSITION = 1;
 /** Sequence slot: which block table and PRNG state. */
 export const ROW_SEQUENCE = 2;
 export const ROW_BYTES = 16;
+/** Rows of one forward pass at most: past 64 the matrix kernels gain nothing, and scratch grows. */
+export const MAX_ROWS = 64;
 
 /** PCG32's state and increment, two little-endian uint64. */
 export const RNG_BYTES = 16;

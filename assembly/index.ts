@@ -1,5 +1,8 @@
 // The engine's exports: numbers in, numbers out. src/engine.ts is the other side.
 
+// The kernels are exported for their tests, and because the optimizer would inline them into their callers
+// otherwise, where V8 spills their accumulators.
+export { dot16x1, dot16x2 } from "./matmul";
 export { setModel } from "./model";
 export { forward, head } from "./forward";
 export { addBias, logSumExp, logit, penalize, sample, topLogits } from "./sampler";

@@ -193,7 +193,8 @@ function nucleus(weights: usize, count: i32, mass: f64): f32 {
  */
 export function sample(slot: i32, sequence: i32, temperature: f32, topK: i32, topP: f32, minP: f32): i32 {
   const logits = logitsOf(slot);
-  if (temperature == 0) return argmax(logits);
+  // Below this the reciprocal overflows; the likeliest token has all the mass long before.
+  if (temperature < 1e-30) return argmax(logits);
   const weights = pointer(M_SAMPLER);
   const ids = weights + vocabBytes() + HISTOGRAM_BUCKETS * 8;
   const threshold = f32x4.splat(topK > 0 ? kthLargest(logits, topK, weights) : -Infinity);

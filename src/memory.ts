@@ -19,6 +19,7 @@ import {
   HISTOGRAM_BUCKETS,
   LAYER_FIELDS,
   M_LAYERS_START,
+  MAX_ROWS,
   MAX_TOP,
   RNG_BYTES,
   ROW_BYTES,
@@ -26,8 +27,6 @@ import {
 import { EdgeformerError } from "./errors.ts";
 import { alignUp, imageLayout, type ModelConfig } from "./manifest.ts";
 
-/** Rows of one forward pass at most: past 64 the matrix kernels gain nothing, and scratch grows. */
-export const MAX_ROWS = 64;
 /** (token, count or bias) pairs that cross into wasm at once. */
 export const PAIRS = 1024;
 export const WASM_PAGE = 65536;

@@ -63,7 +63,7 @@ export class Scheduler {
       if (blocks === undefined) return;
       this.waiting.shift();
       const slot = this.freeSlots.pop()!;
-      blocks.forEach((block, i) => this.engine.setBlock(slot, i, block));
+      for (const [i, block] of blocks.entries()) this.engine.setBlock(slot, i, block);
       this.engine.seed(slot, sequence.seed);
       this.running.push({ sequence, slot, blocks });
     }

@@ -72,7 +72,10 @@ export class Generation implements Sequence {
     const top = logprobs === undefined ? [] : engine.topLogprobs(slot, logprobs, logSumExp);
     const before = this.adjust(engine, slot);
     const id = engine.sample(slot, sequence, temperature, topK, topP, minP);
-    if (this.stopIds.has(id)) return this.finish("stop", []);
+    if (this.stopIds.has(id)) {
+      this.finish("stop", []);
+      return;
+    }
 
     this.ids.push(id);
     if (this.penalized) this.counts.set(id, (this.counts.get(id) ?? 0) + 1);
