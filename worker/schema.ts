@@ -71,6 +71,10 @@ export const completionRequest = z
     logit_bias: z
       .record(z.string().regex(/^\d{1,9}$/, "keys must be token ids"), z.number().min(-100).max(100))
       .optional(),
+    logitBias: z
+      .unknown()
+      .optional()
+      .meta({ description: "Ignored: the AI SDK sends its logit_bias under this name as well." }),
     seed: z
       .int()
       .optional()
