@@ -24,6 +24,8 @@ export interface StartOptions {
   vars?: Record<string, string>;
   /** Model directory. [the one of wrangler.toml] */
   model?: string;
+  /** Answers for the assets binding, instead of a directory. */
+  files?: (path: string) => Promise<Response> | Response;
   /** Requests per minute and key. [no limit] */
   rateLimit?: number;
 }
@@ -66,7 +68,13 @@ export async function startWorker(bundle: string, options: StartOptions = {}): P
       ...wasm.map((file) => ({ type: "CompiledWasm" as const, path: join(bundle, file) })),
     ],
     bindings: { ...(rest as { bindings?: object }).bindings, ...options.vars },
-    assets: { ...(assets as object), ...(options.model === undefined ? {} : { directory: options.model }) },
+    ...(options.files === undefined
+      ? { assets: { ...(assets as object), ...(options.model ? { directory: options.model } : {}) } }
+      : {
+          serviceBindings: {
+            ASSETS: (request: Request) => options.files?.(new URL(request.url).pathname.slice(1)),
+          },
+        }),
     ...(options.rateLimit === undefined
       ? {}
       : { ratelimits: { RATE_LIMITER: { simple: { limit: options.rateLimit, period: 60 } } } }),
