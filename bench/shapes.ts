@@ -1,5 +1,3 @@
-import { fileURLToPath } from "node:url";
-
 /** A GPT-2 architecture by its sizes. The vocabulary is GPT-2's, the MLP four times as wide as the stream. */
 export interface Shape {
   name: string;
@@ -21,9 +19,6 @@ export const SHAPES: Record<string, Shape> = {
 export function bytesPerStep({ layers, width }: Shape): number {
   return layers * 12 * width * width + VOCABULARY * width;
 }
-
-/** Where models are made and kept; git ignores it. */
-export const CACHE = fileURLToPath(new URL(".cache/", import.meta.url));
 
 /** A prompt for any of the models: ids without a pattern that a cache could have seen, other ones per `salt`. */
 export function prompt(tokens: number, salt = 0): number[] {

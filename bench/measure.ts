@@ -1,0 +1,82 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { cpus, release, totalmem, type } from "node:os";
+
+/** Middle value; the mean of the two middle ones of an even number. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Half the distance between the quartiles, as a share of the median: how much a figure can be trusted. */
+export function spread(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
+  return (at(0.75) - at(0.25)) / 2 / median(values);
+}
+
+/** Something to measure once per round. */
+export interface Case {
+  label: string;
+  measure: () => Promise<number>;
+}
+
+/**
+ * Measures every case once per round: whatever the machine does meanwhile (its clock, its neighbours) befalls all
+ * of them alike, so that ratios of medians hold where absolute figures drift.
+ */
+export async function alternate(cases: Case[], rounds: number): Promise<Map<string, number[]>> {
+  const samples = new Map(cases.map(({ label }): [string, number[]] => [label, []]));
+  const started = performance.now();
+  for (let round = 0; round <= rounds; round++) {
+    for (const { label, measure } of cases) {
+      const value = await measure();
+      // The first round warms everything up.
+      if (round > 0) samples.get(label)!.push(value);
+    }
+    const seconds = Math.round((performance.now() - started) / 1000);
+    console.error(`round ${round} of ${rounds} (${seconds} s)`);
+  }
+  return samples;
+}
+
+export interface Machine {
+  cpu: string;
+  cores: number;
+  memoryGiB: number;
+  os: string;
+  versions: Record<string, string>;
+  date: string;
+}
+
+/** The machine and the versions of what was measured, for the record. */
+export function machine(packages: string[]): Machine {
+  const require = createRequire(import.meta.url);
+  const versionOf = (name: string) => {
+    // Not every package exports its package.json: the file is looked up where Node looks for packages.
+    for (const directory of require.resolve.paths(name) ?? []) {
+      try {
+        return (JSON.parse(readFileSync(`${directory}/${name}/package.json`, "utf8")) as { version: string })
+          .version;
+      } catch {}
+    }
+    throw new Error(`${name} is not installed: run npm ci in bench/`);
+  };
+  const versions: Record<string, string> = { node: process.versions.node, v8: process.versions.v8 };
+  for (const name of packages) versions[name] = versionOf(name);
+  try {
+    versions.edgeformer = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+  } catch {
+    versions.edgeformer = "unknown";
+  }
+  return {
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    os: `${type()} ${release()}`,
+    versions,
+    date: new Date().toISOString().slice(0, 10),
+  };
+}
