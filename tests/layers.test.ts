@@ -1,0 +1,131 @@
+import { readdir, readFile } from "node:fs/promises";
+import { dirname, join, normalize } from "node:path";
+import { describe, expect, test } from "vitest";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+
+interface Layer {
+  name: string;
+  holds: (path: string) => boolean;
+  /** Layers further in that it may import, besides itself. */
+  inner: string[];
+  /** Packages that it may import; `node:` stands for all of Node's own. */
+  packages: string[];
+}
+
+/** The layers, innermost first; a file belongs to the first one that holds it. */
+const LAYERS: Layer[] = [
+  { name: "assembly", holds: (path) => path.startsWith("assembly/"), inner: [], packages: [] },
+  {
+    name: "core",
+    holds: (path) => /^src\/[^/]+$/.test(path),
+    inner: ["assembly"],
+    packages: ["@assemblyscript/loader", "gpt-tokenizer"],
+  },
+  {
+    name: "node",
+    holds: (path) => path.startsWith("src/node/"),
+    inner: ["assembly", "core"],
+    packages: ["node:"],
+  },
+  {
+    name: "convert",
+    holds: (path) => path.startsWith("src/convert/"),
+    inner: ["assembly", "core", "node"],
+    packages: ["node:", "@huggingface/hub"],
+  },
+  {
+    name: "cli",
+    holds: (path) => path.startsWith("src/cli/"),
+    inner: ["assembly", "core", "node", "convert"],
+    packages: ["node:", "commander", "@huggingface/hub"],
+  },
+  {
+    name: "worker",
+    holds: (path) => path.startsWith("worker/"),
+    inner: ["assembly", "core"],
+    packages: ["cloudflare:", "hono", "zod"],
+  },
+];
+
+function layerOf(path: string): Layer | undefined {
+  return LAYERS.find((layer) => layer.holds(path));
+}
+
+/** Specifiers of every static and dynamic import, re-export and type import. The formatter puts each at a line's start. */
+function importsOf(text: string): string[] {
+  const fixed = text.matchAll(/^(?:import|export)\b(?:[^;:"'`=()]*\bfrom)?\s*"([^"]+)"/gm);
+  const dynamic = text.matchAll(/^(?!\s*(?:\/\/|\*)).*?\bimport\(\s*"([^"]+)"/gm);
+  return [...fixed, ...dynamic].map((match) => match[1]!);
+}
+
+/** What is wrong with a file's imports; a sentence for each. */
+function violations(path: string, text: string): string[] {
+  const layer = layerOf(path);
+  if (layer === undefined) return [`${path} belongs to no layer`];
+  return importsOf(text).flatMap((specifier) => {
+    if (!specifier.startsWith(".")) {
+      const allowed = layer.packages.some((name) =>
+        name.endsWith(":")
+          ? specifier.startsWith(name)
+          : specifier === name || specifier.startsWith(`${name}/`),
+      );
+      return allowed ? [] : [`${path} (${layer.name}) imports the package ${specifier}`];
+    }
+    const target = normalize(join(dirname(path), specifier));
+    // What the build makes of assembly/.
+    if (layer.name === "worker" && target.startsWith("build/")) return [];
+    const other = layerOf(target);
+    if (other === layer || (other !== undefined && layer.inner.includes(other.name))) return [];
+    return [`${path} (${layer.name}) imports ${target} (${other?.name ?? "no layer"})`];
+  });
+}
+
+async function sources(): Promise<string[]> {
+  const folders = await Promise.all(
+    ["assembly", "src", "worker"].map(async (folder) =>
+      (await readdir(join(ROOT, folder), { recursive: true })).map((file) => `${folder}/${file}`),
+    ),
+  );
+  return folders.flat().filter((file) => file.endsWith(".ts"));
+}
+
+describe("layers", () => {
+  test("every import points inwards", async () => {
+    const files = await sources();
+    for (const layer of LAYERS) expect(files.filter(layer.holds), layer.name).not.toEqual([]);
+    const found = await Promise.all(
+      files.map(async (file) => violations(file, await readFile(join(ROOT, file), "utf8"))),
+    );
+    expect(found.flat()).toEqual([]);
+  });
+
+  test.each([
+    ["src/model.ts", 'import { readFile } from "node:fs";'],
+    ["src/model.ts", 'import type {\n  Model,\n} from "./node/index.ts";'],
+    ["src/model.ts", 'export * from "./convert/convert.ts";'],
+    ["src/model.ts", 'import { Hono } from "hono";'],
+    ["src/model.ts", 'const app = await import("../worker/app.ts");'],
+    ["src/node/index.ts", 'import "../cli/main.ts";'],
+    ["src/node/index.ts", 'import { createApp } from "../../worker/app.ts";'],
+    ["src/convert/convert.ts", 'import { main } from "../cli/main.ts";'],
+    ["src/cli/main.ts", 'import type { Env } from "../../worker/config.ts";'],
+    ["worker/app.ts", 'import { openModel } from "../src/node/index.ts";'],
+    ["worker/app.ts", 'import { readFile } from "node:fs/promises";'],
+    ["worker/app.ts", 'import { convert } from "../src/convert/convert.ts";'],
+    ["assembly/forward.ts", 'import { Model } from "../src/model";'],
+    ["assembly/forward.ts", 'import { instantiate } from "@assemblyscript/loader";'],
+    ["elsewhere/file.ts", ""],
+  ])("%s may not hold %j", (path, text) => {
+    expect(violations(path, text)).toHaveLength(1);
+  });
+
+  test.each([
+    ["src/engine.ts", 'import { instantiateSync } from "@assemblyscript/loader";'],
+    ["src/node/index.ts", 'import { loadModel } from "../load.ts";'],
+    ["src/model.ts", ' * import { readFile } from "node:fs";\n// import x from "hono";'],
+    ["worker/index.ts", 'import engine from "../build/engine.wasm";'],
+  ])("%s may hold %j", (path, text) => {
+    expect(violations(path, text)).toEqual([]);
+  });
+});
