@@ -1,9 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-// `npm test` runs the quick tier, everything outside tests/slow; `npx vitest run --project slow` the other one.
-const slow = process.argv.some((argument, i) =>
-  argument === "--project" ? process.argv[i + 1] === "slow" : argument === "--project=slow",
-);
+/** What needs more than Node and a few minutes has a project of its own; see the `test:…` scripts. */
+const APART = ["slow", "browser", "runtimes"];
 
 export default defineConfig({
   test: {
@@ -12,23 +10,20 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["tests/**/*.test.ts"],
-          exclude: ["tests/slow/**"],
+          exclude: APART.map((folder) => `tests/${folder}/**`),
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
       },
-      ...(slow
-        ? [
-            {
-              test: {
-                name: "slow",
-                include: ["tests/slow/**/*.test.ts"],
-                testTimeout: 600_000,
-                hookTimeout: 600_000,
-              },
-            },
-          ]
-        : []),
+      ...APART.map((name) => ({
+        test: {
+          name,
+          include: [`tests/${name}/**/*.test.ts`],
+          exclude: ["**/node_modules/**"],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+        },
+      })),
     ],
   },
 });
