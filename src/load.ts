@@ -114,5 +114,5 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
     });
     start += part.bytes;
   }
-  return new Model(manifest, engine, options.pause);
+  return new Model(manifest, engine, options);
 }

@@ -2,12 +2,14 @@ import type { Engine } from "./engine.ts";
 import { EdgeformerError } from "./errors.ts";
 import type { Manifest } from "./manifest.ts";
 import { type GenerateOptions, MAX_LOGPROBS, resolveOptions } from "./options.ts";
-import { Scheduler } from "./scheduler.ts";
+import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import { Generation, Scoring, type Sequence } from "./sequence.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 import type { Completion, GenerateChunk, GeneratedLogprob, Score, ScoreOptions } from "./types.ts";
 
 const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+
+export type ModelOptions = SchedulerOptions & { pause?: () => Promise<void> };
 
 /** A loaded model. Generations started together share every step: each gets the text that it would get alone. */
 export class Model {
@@ -20,13 +22,13 @@ export class Model {
   private readonly scheduler: Scheduler;
   private readonly pause: () => Promise<void>;
 
-  constructor(manifest: Manifest, engine: Engine, pause: () => Promise<void> = zeroTimeout) {
+  constructor(manifest: Manifest, engine: Engine, options: ModelOptions = {}) {
     this.manifest = manifest;
     this.engine = engine;
     this.context = engine.plan.context;
     this.tokenizer = createTokenizer(manifest.tokenizer);
-    this.scheduler = new Scheduler(engine);
-    this.pause = pause;
+    this.scheduler = new Scheduler(engine, options);
+    this.pause = options.pause ?? zeroTimeout;
   }
 
   /** Bytes of linear memory; constant from load to dispose(). */
@@ -75,7 +77,7 @@ export class Model {
           if (signal?.aborted) break;
           if (chunk.finishReason !== null) return;
         }
-        await this.advance(signal);
+        await this.advance(generation, signal);
       }
     } finally {
       this.scheduler.remove(generation);
@@ -122,7 +124,7 @@ export class Model {
     const scoring = new Scoring(ids, Math.min(top, this.manifest.config.vocab_size));
     this.start(scoring);
     try {
-      while (!scoring.finished) await this.advance(options.signal);
+      while (!scoring.finished) await this.advance(scoring, options.signal);
       return scoring.result(this.live());
     } finally {
       this.scheduler.remove(scoring);
@@ -169,20 +171,16 @@ export class Model {
 
   private start(sequence: Sequence): void {
     this.live();
-    if (!this.scheduler.canEverRun(sequence))
-      throw new EdgeformerError(
-        "context_length_exceeded",
-        `the request needs ${sequence.capacity} positions, more than the cache holds: shorten it or load the model with more kvBlocks`,
-      );
     this.scheduler.add(sequence);
   }
 
   /** One step for everybody, then a breath. */
-  private async advance(signal: AbortSignal | undefined): Promise<void> {
+  private async advance(sequence: Sequence, signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted)
       throw new EdgeformerError("aborted", "the request was aborted", { cause: signal.reason });
     this.live();
     this.scheduler.step();
+    if (sequence.error !== undefined) throw sequence.error;
     await this.pause();
   }
 }

@@ -1,4 +1,5 @@
 import type { Engine } from "./engine.ts";
+import type { EdgeformerError } from "./errors.ts";
 import type { ModelConfig } from "./manifest.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { TextStream } from "./text.ts";
@@ -20,6 +21,10 @@ export interface Sequence {
   /** Seed of the random numbers. */
   readonly seed: number;
   finished: boolean;
+  /** Positions at the front that came from the cache. */
+  cachedTokens: number;
+  /** Why it will never finish. */
+  error: EdgeformerError | undefined;
   /** Takes the logits of `position`, which lie in `slot`; `sequence` is the sequence's slot in the engine. */
   consume(engine: Engine, slot: number, sequence: number, position: number): void;
 }
@@ -32,6 +37,8 @@ export class Generation implements Sequence {
   readonly wantedFrom: number;
   readonly seed: number;
   computed = 0;
+  cachedTokens = 0;
+  error: EdgeformerError | undefined;
   finished = false;
   /** Chunks that nobody has taken yet. */
   readonly chunks: GenerateChunk[] = [];
@@ -118,7 +125,11 @@ export class Generation implements Sequence {
       text: (chunk?.text ?? "") + this.text.flush(),
       ids,
       finishReason,
-      usage: { promptTokens: this.promptTokens, completionTokens: this.generated, cachedTokens: 0 },
+      usage: {
+        promptTokens: this.promptTokens,
+        completionTokens: this.generated,
+        cachedTokens: this.cachedTokens,
+      },
     });
   }
 }
@@ -131,6 +142,8 @@ export class Scoring implements Sequence {
   readonly wantedFrom = 0;
   readonly seed = 0;
   computed = 0;
+  cachedTokens = 0;
+  error: EdgeformerError | undefined;
   finished: boolean;
   private readonly tokenLogprobs: (number | null)[] = [null];
   private readonly topLogprobs: (TokenLogprob[] | null)[] = [null];

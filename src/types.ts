@@ -20,6 +20,10 @@ export interface LoadOptions {
   kvBlocks?: number;
   /** Refuse to load if linear memory would exceed this many bytes. [no limit but wasm's 4 GiB] */
   memoryLimit?: number;
+  /** Requests that may wait for room; one more is refused with `overloaded`. [64] */
+  maxQueue?: number;
+  /** Steps that a request may wait for room before it is refused with `overloaded`. [4096] */
+  maxWaitSteps?: number;
   /** Called as bytes arrive. */
   onProgress?: (loadedBytes: number, totalBytes: number) => void;
   signal?: AbortSignal;
