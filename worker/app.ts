@@ -3,7 +3,7 @@ import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { fetchSource, loadModel, type Model, type ModelSource } from "../src/index.ts";
-import { readBody } from "./body.ts";
+import { dropBody, readBody } from "./body.ts";
 import { encodeText, planCompletion } from "./completions.ts";
 import { type Env, readConfig } from "./config.ts";
 import { HttpError, invalidField, toHttpError } from "./errors.ts";
@@ -83,6 +83,10 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
     });
   };
 
+  app.use(async (c, next) => {
+    await next();
+    await dropBody(c.req.raw);
+  });
   app.use(requestId());
   app.use(requestLog);
   app.use(secureHeaders({ crossOriginResourcePolicy: "cross-origin" }));

@@ -23,6 +23,22 @@ function tooLarge(limit: number): HttpError {
 const DROPPED_BYTES = 16 * 1024 * 1024;
 
 /**
+ * Reads and drops a body that no handler wanted. workerd closes the connection under an unread body without
+ * telling, and a client that keeps connections alive would lose its next request.
+ */
+export async function dropBody(request: Request): Promise<void> {
+  if (request.body === null || request.bodyUsed) return;
+  const reader = request.body.getReader();
+  let bytes = 0;
+  try {
+    for (let read = await reader.read(); !read.done && bytes <= DROPPED_BYTES; read = await reader.read())
+      bytes += read.value.byteLength;
+  } catch {
+    // The client stopped sending: there is nothing left to drop.
+  }
+}
+
+/**
  * The body's text. Of a body that is, or says that it is, longer than `limit`, nothing more is kept.
  *
  * @throws HttpError 413 if it is longer, 400 if it is not UTF-8

@@ -1,3 +1,4 @@
+import { Agent, request } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { buildWorker, type RunningWorker, removeBundle, type StartOptions, startWorker } from "./harness.ts";
 
@@ -132,6 +133,30 @@ describe("limits", () => {
     const response = await worker.post("/v1/completions", BODY);
     expect(response.status).toBe(500);
     expect(await errorOf(response)).toMatchObject({ message: expect.stringContaining("MAX_TOKENS") });
+  });
+});
+
+describe("connections", () => {
+  it("survive a refusal that did not need the body", async () => {
+    const worker = await start({ vars: { API_KEYS: "one" } });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const send = (method: string, path: string, headers: Record<string, string>) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const outgoing = request(
+          { agent, host: "127.0.0.1", port: worker.url.port, method, path, headers },
+          (response) => response.resume().on("end", () => resolve(response.statusCode)),
+        );
+        outgoing.on("error", reject);
+        outgoing.end("a".repeat(50_000));
+      });
+    const key = { authorization: "Bearer one" };
+    for (let i = 0; i < 3; i++) {
+      expect(await send("POST", "/v1/completions", {})).toBe(401);
+      expect(await send("POST", "/nowhere", key)).toBe(404);
+      expect(await send("PUT", "/v1/models", key)).toBe(405);
+      expect(await send("POST", "/v1/chat/completions", key)).toBe(404);
+    }
+    agent.destroy();
   });
 });
 

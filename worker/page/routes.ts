@@ -1,0 +1,123 @@
+import bpeRanks from "gpt-tokenizer/bpeRanks/r50k_base";
+import type { Context, Hono } from "hono";
+import type { Model, ModelSource } from "../../src/index.ts";
+import type { Variables } from "../app.ts";
+import { type Env, readConfig } from "../config.ts";
+import { HttpError } from "../errors.ts";
+import { fingerprint } from "../fingerprint.ts";
+import { guard } from "../guard.ts";
+import { type Facts, modelFacts } from "./facts.ts";
+import type { PageFile, PageFiles } from "./files.ts";
+
+type HonoEnv = { Bindings: Env; Variables: Variables };
+
+/**
+ * Scripts from here alone, none inline, nothing from elsewhere; 'wasm-unsafe-eval' lets the page's Web Worker
+ * compile the engine, and nothing else.
+ */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "style-src 'self'",
+  "img-src data:",
+  "connect-src 'self'",
+  "worker-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+export interface PageOptions {
+  files: PageFiles;
+  engineDigest: string;
+  modelOf: (c: Context<HonoEnv>) => Promise<Model>;
+  source: (env: Env) => ModelSource;
+}
+
+/** Whether a path belongs to the page: it tells nothing that needs a key, and guards what does itself. */
+export function isPagePath(path: string): boolean {
+  return path === "/" || path.startsWith("/page/");
+}
+
+function answer(c: Context<HonoEnv>, type: string, etag: string, body: () => BodyInit): Response {
+  const headers = {
+    "content-type": type,
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "cache-control": "no-cache",
+    etag: `"${etag}"`,
+  };
+  if (c.req.header("if-none-match")?.includes(etag)) return c.body(null, 304, headers);
+  return new Response(body(), { headers });
+}
+
+function bodyOf(file: PageFile): BodyInit {
+  return file.binary ? Uint8Array.from(atob(file.body), (char) => char.charCodeAt(0)) : file.body;
+}
+
+/** What only a model directory's owner may open to everyone. */
+async function guardModel(c: Context<HonoEnv>): Promise<void> {
+  const config = readConfig(c.env);
+  if (!config.PUBLIC_MODEL)
+    throw new HttpError(404, "This server does not give its weights away: PUBLIC_MODEL is not set.", {
+      code: "model_not_public",
+    });
+  // Whoever may open the page may run it; the rate limit stays.
+  await guard(c.req.raw.headers, { ...config, API_KEYS: undefined }, c.env.RATE_LIMITER);
+}
+
+function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel() {
+      await iterator.return?.();
+    },
+  });
+}
+
+/** `GET /`: a page to try the model, and what it needs to run the model in the browser. */
+export function mountPage(app: Hono<HonoEnv>, { files, engineDigest, modelOf, source }: PageOptions): void {
+  const closed = new Set(["/page/engine.wasm", "/page/runner.js"]);
+  for (const [path, file] of Object.entries(files))
+    app.get(path, async (c) => {
+      if (closed.has(path)) await guardModel(c);
+      return answer(c, file.type, file.etag, () => bodyOf(file));
+    });
+
+  app.get("/page/facts.json", async (c) => {
+    const config = readConfig(c.env);
+    const model = await modelOf(c);
+    c.header("cache-control", "no-store");
+    return c.json({
+      ...modelFacts(model),
+      engineBytes: atob(files["/page/engine.wasm"]?.body ?? "").length,
+      fingerprint: await fingerprint(model.manifest, engineDigest),
+      maxTokens: Math.min(model.context, config.MAX_TOKENS ?? model.context),
+      needsKey: config.API_KEYS !== undefined,
+      publicModel: config.PUBLIC_MODEL,
+    } satisfies Facts);
+  });
+
+  // The vocabulary is in this isolate's memory already; the page's bundle does not carry it a second time.
+  app.get("/page/ranks.js", async (c) => {
+    await guardModel(c);
+    return answer(c, "text/javascript; charset=utf-8", `r50k-${bpeRanks.length}`, () => {
+      return `export default ${JSON.stringify(bpeRanks)}`;
+    });
+  });
+
+  app.get("/page/model/:file", async (c) => {
+    await guardModel(c);
+    const { manifest } = await modelOf(c);
+    const name = c.req.param("file");
+    const part = manifest.parts.find(({ file }) => file === name);
+    if (!part && name !== "model.json") throw new HttpError(404, `The model has no file ${name.slice(0, 64)}.`);
+    const etag = part?.sha256 ?? manifest.parts.map(({ sha256 }) => sha256.slice(0, 16)).join("");
+    const chunks = await source(c.env).open(name);
+    return answer(c, part ? "application/octet-stream" : "application/json", etag, () => streamOf(chunks));
+  });
+}
