@@ -1,45 +1,99 @@
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { Command } from "commander";
-import { convert } from "../convert/convert.ts";
+import { type ConvertOptions, convert } from "../convert/convert.ts";
+import type { Manifest } from "../manifest.ts";
+import { describeFidelity } from "./inspect.ts";
 import type { CliIo } from "./io.ts";
 import { formatBytes, ProgressBar } from "./progress.ts";
 
 const EXAMPLES = `
 Examples:
-  $ edgeformer convert ./my-gpt2 --out models/my-gpt2
-  $ edgeformer convert ./my-gpt2/model.safetensors --out models/my-gpt2`;
+  $ edgeformer convert distilbert/distilgpt2 --out models/distilgpt2
+  $ edgeformer convert roneneldan/TinyStories-33M --out models/tinystories --verify
+  $ edgeformer convert me/private-gpt2 --revision v2 --out models/mine     (with HF_TOKEN set)
+  $ edgeformer convert ./my-gpt2 --lora ./my-adapter --out models/my-gpt2
+  $ edgeformer convert ./my-gpt2/pytorch_model.bin --out models/my-gpt2
+
+Supported: GPT-2 (DistilGPT-2, fine-tunes) and GPT-Neo, as safetensors or
+pytorch_model.bin, whole or in shards, in float32, float16 or bfloat16.
+
+Environment: HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_CACHE, as for
+Hugging Face's own libraries.`;
 
 interface ConvertFlags {
   out: string;
   name?: string;
   force?: boolean;
+  lora?: string;
+  verify?: boolean | string;
+  revision?: string;
+  token?: string;
+}
+
+/** Fields whose value is not undefined. */
+function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+async function verifyText(verify: boolean | string | undefined): Promise<ConvertOptions["verify"]> {
+  if (typeof verify !== "string") return verify ? true : undefined;
+  return { name: basename(verify), text: await readFile(verify, "utf8") };
+}
+
+function summary(manifest: Manifest, out: string): string {
+  const bytes = manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
+  const fidelity = manifest.fidelity ? `\n${describeFidelity(manifest.fidelity)}` : "";
+  return `${manifest.name}: ${formatBytes(bytes)} in ${out}${fidelity}\n`;
+}
+
+async function runConvert(
+  source: string,
+  flags: ConvertFlags,
+  io: CliIo,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const bar = new ProgressBar(io.stderr);
+  const { out, name, force, lora, revision } = flags;
+  try {
+    const manifest = await convert({
+      source,
+      out,
+      ...given({ name, force, lora, revision, signal }),
+      ...given({
+        verify: await verifyText(flags.verify),
+        token: flags.token ?? process.env.HF_TOKEN,
+        hubUrl: process.env.HF_ENDPOINT,
+      }),
+      onProgress: (step, done, total) => bar.update(step, done, total),
+      onWarning: (message) => {
+        bar.clear();
+        io.stderr.write(`note: ${message}\n`);
+      },
+    });
+    bar.clear();
+    io.stderr.write(summary(manifest, out));
+  } finally {
+    bar.clear();
+  }
 }
 
 export function convertCommand(io: CliIo, signal?: AbortSignal): Command {
   return new Command("convert")
     .description("turn a Hugging Face checkpoint into a model directory")
-    .argument("<source>", "a directory with config.json and the weights, or the weights file in it")
+    .argument(
+      "<source>",
+      "an id on the hub, a directory with config.json and the weights, or the weights file in it",
+    )
     .requiredOption("--out <dir>", "the model directory to write")
     .option("--name <name>", "the model's name (default: the last part of --out)")
     .option("--force", "replace the model that is at --out")
+    .option("--lora <adapter>", "a LoRA adapter in peft's layout to merge: a directory or an id")
+    .option("--verify [file]", "measure int8 against float32 on a text (default: a bundled fairy tale)")
+    .option("--revision <name>", "the hub's branch, tag or commit (default: main)")
+    .option("--token <token>", "the hub's access token (default: HF_TOKEN)")
     .addHelpText("after", EXAMPLES)
-    .action(async (source: string, flags: ConvertFlags) => {
-      const bar = new ProgressBar(io.stderr);
-      try {
-        const manifest = await convert({
-          ...flags,
-          source,
-          ...(signal === undefined ? {} : { signal }),
-          onProgress: (step, done, total) => bar.update(step, done, total),
-          onWarning: (message) => {
-            bar.clear();
-            io.stderr.write(`note: ${message}\n`);
-          },
-        });
-        bar.clear();
-        const bytes = manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
-        io.stderr.write(`${manifest.name}: ${formatBytes(bytes)} in ${flags.out}\n`);
-      } finally {
-        bar.clear();
-      }
-    });
+    .action((source: string, flags: ConvertFlags) => runConvert(source, flags, io, signal));
 }

@@ -1,5 +1,5 @@
 import { parameterCount } from "../convert/parameters.ts";
-import type { Manifest } from "../manifest.ts";
+import type { Fidelity, Manifest } from "../manifest.ts";
 import { planMemory } from "../memory.ts";
 import { formatBytes } from "./progress.ts";
 
@@ -74,6 +74,15 @@ export function inspectModel(manifest: Manifest): Inspection {
   };
 }
 
+/** What --verify measured, as one line. */
+export function describeFidelity(fidelity: Fidelity): string {
+  const { corpus, tokens, perplexity_int8, perplexity_float32, kl_mean, top1_agreement } = fidelity;
+  return (
+    `perplexity ${perplexity_int8.toFixed(3)} in int8, ${perplexity_float32.toFixed(3)} in float32 (${corpus}, ${tokens} tokens); ` +
+    `mean KL ${kl_mean.toExponential(2)} nats, same likeliest token ${(top1_agreement * 100).toFixed(1)} %`
+  );
+}
+
 function verdict({ isolateContext, config }: Inspection): string {
   if (isolateContext === config.n_positions) return "fits a 128 MB isolate at its full context";
   if (isolateContext > 0)
@@ -115,12 +124,7 @@ export function describeModel(inspection: Inspection): string {
         ? provenance.source
         : `${provenance.source}, revision ${provenance.revision}`,
     ],
-    [
-      "fidelity",
-      fidelity
-        ? `perplexity ${fidelity.perplexity_int8.toFixed(3)} in int8, ${fidelity.perplexity_float32.toFixed(3)} in float32 (${fidelity.corpus}, ${fidelity.tokens} tokens); mean KL ${fidelity.kl_mean.toExponential(2)} nats, same likeliest token ${(fidelity.top1_agreement * 100).toFixed(1)} %`
-        : "not measured; convert with --verify",
-    ],
+    ["fidelity", fidelity ? describeFidelity(fidelity) : "not measured; convert with --verify"],
   ];
   for (const { context, bytes, fitsIsolate } of inspection.memory)
     rows.push([

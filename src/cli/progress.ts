@@ -14,7 +14,7 @@ export function formatBytes(bytes: number): string {
 }
 
 /**
- * A progress bar for work measured in bytes: redrawn in place on a terminal, a line now and then elsewhere,
+ * A progress bar for work measured in bytes, or as a share of 1: redrawn in place on a terminal, a line now and then elsewhere,
  * nothing at all for work of less than a second.
  */
 export class ProgressBar {
@@ -47,9 +47,7 @@ export class ProgressBar {
     if (now - this.#started < QUIET_MS || (now - this.#drawn < interval && done < total)) return;
     this.#drawn = now;
     const share = total > 0 ? Math.min(1, done / total) : 1;
-    const seconds = (now - this.#stepStarted) / 1000;
-    const speed = seconds > 0.2 ? `, ${formatBytes((done - this.#stepFrom) / seconds)}/s` : "";
-    const text = `${step} ${formatBytes(done)} of ${formatBytes(total)} (${Math.floor(share * 100)} %)${speed}`;
+    const text = `${step}${this.#bytes(done, total, now)} ${Math.floor(share * 100)} %`;
     if (!this.#stream.isTTY) {
       this.#stream.write(`${text}\n`);
       return;
@@ -58,6 +56,14 @@ export class ProgressBar {
     const line = `[${"#".repeat(filled)}${"-".repeat(BAR_WIDTH - filled)}] ${text}`;
     this.#stream.write(`\r${line.padEnd(this.#width)}`);
     this.#width = line.length;
+  }
+
+  /** " 1.0 of 12.0 MB, 3.1 MB/s"; nothing for a total of 1, which is a share and no size. */
+  #bytes(done: number, total: number, now: number): string {
+    if (total <= 1) return "";
+    const seconds = (now - this.#stepStarted) / 1000;
+    const speed = seconds > 0.2 ? `, ${formatBytes((done - this.#stepFrom) / seconds)}/s` : "";
+    return ` ${formatBytes(done)} of ${formatBytes(total)}${speed}`;
   }
 
   /** Leaves a clean line behind. */

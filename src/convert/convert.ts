@@ -4,18 +4,21 @@ import { EdgeformerError } from "../errors.ts";
 import { FORMAT_VERSION, type Manifest, parseManifest } from "../manifest.ts";
 import { modelCard } from "./card.ts";
 import { parseCheckpointConfig } from "./config.ts";
+import { chooseCorpus, measureFidelity } from "./fidelity.ts";
+import { hubSource, isHubId } from "./hub.ts";
 import { writeImage } from "./image.ts";
+import { mergeLora } from "./lora.ts";
 import { hashFiles, openCheckpoint } from "./open.ts";
 import { checkOutput, writeAside } from "./output.ts";
 import { type CheckpointSource, localSource, readJson } from "./source.ts";
-import { detectTokenizer } from "./tokenizer.ts";
-import { openWeights } from "./weights.ts";
+import { type DetectedTokenizer, detectTokenizer } from "./tokenizer.ts";
+import { openWeights, type Weights } from "./weights.ts";
 
-/** What the converter is doing, in bytes of that step. */
+/** What the converter is doing: bytes of that step, or a share of 1 where bytes mean nothing. */
 export type ConvertProgress = (step: string, done: number, total: number) => void;
 
 export interface ConvertOptions {
-  /** A directory in Hugging Face's layout or a weights file. */
+  /** A directory in Hugging Face's layout, a weights file, or the id of a model on the hub. */
   source: string;
   /** The model directory to write. */
   out: string;
@@ -23,8 +26,18 @@ export interface ConvertOptions {
   name?: string;
   /** Replace the model that is at `out`. [false] */
   force?: boolean;
-  /** Text of README.md instead of the generated card. */
-  card?: string;
+  /** A LoRA adapter to merge: a directory or a hub id. */
+  lora?: string;
+  /** Measure the result against float32: on the bundled sample, or on a text. [not measured] */
+  verify?: true | { name: string; text: string };
+  /** The hub's branch, tag or commit. ["main"] */
+  revision?: string;
+  /** The hub's access token. [none] */
+  token?: string;
+  /** Where the hub is. ["https://huggingface.co"] */
+  hubUrl?: string;
+  /** Where downloads go. [the cache of Hugging Face's libraries] */
+  cacheDir?: string;
   onProgress?: ConvertProgress;
   /** Stops the conversion; nothing is left behind. */
   signal?: AbortSignal;
@@ -37,10 +50,93 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
     throw new EdgeformerError("aborted", "interrupted; nothing was written", { cause: signal.reason });
 }
 
-async function findSource(source: string): Promise<CheckpointSource> {
+async function findSource(source: string, options: ConvertOptions): Promise<CheckpointSource> {
   const local = await localSource(source);
   if (local) return local;
-  throw new EdgeformerError("invalid_option", `there is no file or directory ${source}`, { param: "source" });
+  if (!isHubId(source))
+    throw new EdgeformerError("invalid_option", `there is no file or directory ${source}`, {
+      param: "source",
+    });
+  const { onProgress } = options;
+  return hubSource(source, {
+    ...options,
+    ...(onProgress && {
+      onProgress: (file: string, done: number, total: number) =>
+        onProgress(`downloading ${file}`, done, total),
+    }),
+  });
+}
+
+/** A checkpoint with its adapter, if there is one, matched against its configuration. */
+async function openSource(source: CheckpointSource, options: ConvertOptions): Promise<OpenedSource> {
+  const json = await readJson(source, "config.json");
+  if (json === undefined)
+    throw new EdgeformerError(
+      "invalid_model",
+      `${source.label} has no config.json, which says what model it is`,
+    );
+  const { architecture, config } = parseCheckpointConfig(json);
+  const tokenizer = await detectTokenizer(source, config.vocab_size);
+  let { checkpoint, paths } = await openCheckpoint(source);
+  let label = source.label;
+  try {
+    if (options.lora !== undefined) {
+      const adapter = await findSource(options.lora, options);
+      const merged = await mergeLora(checkpoint, adapter, architecture);
+      checkpoint = merged.checkpoint;
+      paths = [...paths, ...merged.paths];
+      label = `${label} + ${adapter.label}`;
+    }
+    const weights = await openWeights(checkpoint, architecture, config);
+    return { weights, tokenizer, paths, label, revision: source.revision };
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+interface OpenedSource {
+  weights: Weights;
+  tokenizer: DetectedTokenizer;
+  paths: string[];
+  label: string;
+  revision: string | null;
+}
+
+/** Writes the model into `directory`. */
+async function writeModel(
+  directory: string,
+  source: OpenedSource,
+  options: ConvertOptions,
+): Promise<Manifest> {
+  const { weights, label, revision, paths } = source;
+  const { tokenizer, chatTemplate } = source.tokenizer;
+  const report = (step: string) => (done: number, total: number) => {
+    throwIfAborted(options.signal);
+    options.onProgress?.(step, done, total);
+  };
+  const { tensors, parts } = await writeImage(directory, weights, { onProgress: report("converting") });
+  const manifest: Manifest = {
+    format: "edgeformer",
+    version: FORMAT_VERSION,
+    name: options.name ?? basename(resolve(options.out)),
+    architecture: weights.architecture,
+    config: weights.config,
+    tokenizer,
+    tensors,
+    parts,
+    provenance: { source: label, revision, sha256: await hashFiles(paths) },
+    ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
+  };
+  if (options.verify !== undefined) {
+    const corpus = chooseCorpus(manifest, options.verify === true ? undefined : options.verify);
+    const onProgress = (share: number) => report("verifying")(share, 1);
+    manifest.fidelity = await measureFidelity(directory, manifest, weights, corpus, onProgress);
+  }
+  parseManifest(manifest);
+  await writeFile(join(directory, "model.json"), `${JSON.stringify(manifest, null, 1)}\n`);
+  await writeFile(join(directory, "README.md"), modelCard(manifest));
+  return manifest;
 }
 
 /**
@@ -52,45 +148,11 @@ async function findSource(source: string): Promise<CheckpointSource> {
 export async function convert(options: ConvertOptions): Promise<Manifest> {
   const { out, force = false } = options;
   await checkOutput(out, force);
-  const source = await findSource(options.source);
-  const json = await readJson(source, "config.json");
-  if (json === undefined)
-    throw new EdgeformerError(
-      "invalid_model",
-      `${source.label} has no config.json, which says what model it is`,
-    );
-  const { architecture, config: declared } = parseCheckpointConfig(json);
-  const { tokenizer, chatTemplate, warnings } = await detectTokenizer(source, declared.vocab_size);
-  for (const warning of warnings) options.onWarning?.(warning);
-  const { checkpoint, paths } = await openCheckpoint(source);
+  const source = await openSource(await findSource(options.source, options), options);
   try {
-    const weights = await openWeights(checkpoint, architecture, declared);
-    const name = options.name ?? basename(resolve(out));
-    return await writeAside(out, force, async (directory) => {
-      const { tensors, parts } = await writeImage(directory, weights, {
-        onProgress: (done, total) => {
-          throwIfAborted(options.signal);
-          options.onProgress?.("converting", done, total);
-        },
-      });
-      const manifest: Manifest = {
-        format: "edgeformer",
-        version: FORMAT_VERSION,
-        name,
-        architecture,
-        config: weights.config,
-        tokenizer,
-        tensors,
-        parts,
-        provenance: { source: source.label, revision: source.revision, sha256: await hashFiles(paths) },
-        ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
-      };
-      parseManifest(manifest);
-      await writeFile(join(directory, "model.json"), `${JSON.stringify(manifest, null, 1)}\n`);
-      await writeFile(join(directory, "README.md"), options.card ?? modelCard(manifest));
-      return manifest;
-    });
+    for (const warning of source.tokenizer.warnings) options.onWarning?.(warning);
+    return await writeAside(out, force, (directory) => writeModel(directory, source, options));
   } finally {
-    await checkpoint.close();
+    await source.weights.close();
   }
 }
