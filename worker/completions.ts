@@ -1,4 +1,5 @@
 import type { FinishReason, GenerateOptions, Model, Score, Usage } from "../src/index.ts";
+import { resolveOptions } from "../src/options.ts";
 import { Choice, type Delta } from "./choice.ts";
 import type { Config } from "./config.ts";
 import { HttpError, invalidField } from "./errors.ts";
@@ -81,6 +82,10 @@ function planPrompt(model: Model, prompt: string | number[], maxTokens: number):
  * @throws HttpError 400 naming the field; EdgeformerError from the tokenizer
  */
 export function planCompletion(model: Model, request: CompletionRequest, config: Config): Plan {
+  // What the core would refuse at its first step, before an echo is on its way.
+  resolveOptions(generateOptions(request, 0), model.manifest.config.vocab_size);
+  if (!model.tokenizer && request.stop !== undefined)
+    throw invalidField("stop", "This model has no tokenizer: use stop_token_ids.");
   const candidates = request.best_of ?? request.n;
   if (candidates > config.MAX_CHOICES)
     throw invalidField(
@@ -114,12 +119,7 @@ export function planCompletion(model: Model, request: CompletionRequest, config:
   return { request, prompts, candidates };
 }
 
-function generateOptions(
-  request: CompletionRequest,
-  candidate: number,
-  logprobs: number | undefined,
-  signal: AbortSignal,
-): GenerateOptions {
+function generateOptions(request: CompletionRequest, candidate: number): GenerateOptions {
   return {
     maxTokens: request.max_tokens,
     minTokens: request.min_tokens,
@@ -135,8 +135,6 @@ function generateOptions(
     repetitionPenalty: request.repetition_penalty,
     logitBias: request.logit_bias,
     seed: request.seed === undefined ? undefined : seedOf(request.seed, candidate),
-    logprobs,
-    signal,
   };
 }
 
@@ -189,7 +187,11 @@ export async function runPlan(
     if (request.max_tokens === 0)
       await emit(promptIndex, candidate, choice.add({ text: "", ids: [], finishReason }));
     else {
-      const options = generateOptions(request, candidate, asked, controller.signal);
+      const options = {
+        ...generateOptions(request, candidate),
+        logprobs: asked,
+        signal: controller.signal,
+      };
       for await (const chunk of model.generate(prompt.ids, options)) {
         for (const entry of chunk.logprobs ?? []) sum += entry.logprob;
         finishReason = chunk.finishReason ?? finishReason;

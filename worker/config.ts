@@ -32,7 +32,8 @@ const variables = z.object({
   CONTEXT: integer(1).optional(),
   MAX_SEQUENCES: integer(1, 1024).default(8),
   KV_BLOCKS: integer(1).optional(),
-  MEMORY_LIMIT: integer(1).optional(),
+  // An isolate has 128 MB; the rest is for the JavaScript heap and the tokenizer.
+  MEMORY_LIMIT: integer(1).default(100 * 1024 * 1024),
   LOAD_STALL_MS: integer(1).default(20_000),
   PING_MS: integer(1).default(5_000),
   CLIENT_STALL_MS: integer(1).default(30_000),

@@ -240,6 +240,7 @@ export const REGRESSIONS: HostileRequest[] = [
     "/v1/completions",
     `{"prompt": "a", "logit_bias": {${Array.from({ length: 1000 }, (_, i) => `"${i}": 1`).join()}}}`,
   ),
+  post("/v1/completions", '{"prompt": "a", "stream": true, "echo": true, "stop_token_ids": [50257]}'),
   post("/v1/completions", '{"prompt": "a", "__proto__": {"stream": true}, "constructor": 1}'),
 ];
 
