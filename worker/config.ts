@@ -38,6 +38,7 @@ const variables = z.object({
   PING_MS: integer(1).default(5_000),
   CLIENT_STALL_MS: integer(1).default(30_000),
   RATE_LIMIT_PERIOD: integer(1).default(60),
+  PUBLIC_MODEL: z.stringbool().default(false),
 });
 
 export type Config = z.infer<typeof variables>;
