@@ -26,6 +26,7 @@ export type {
   ModelSource,
   Score,
   ScoreOptions,
+  StreamingDigest,
   TokenLogprob,
   Usage,
 } from "./types.ts";

@@ -1,18 +1,53 @@
 import { EdgeformerError } from "./errors.ts";
 import type { ModelSource } from "./types.ts";
 
-/** The chunks of a stream. Not every browser can iterate over one itself. */
-export async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
+/**
+ * Bytes that are asked for at once. workerd hands an asset out in pieces of 4 KiB by itself: DistilGPT-2's 82 MB
+ * take 0.7 s that way, and 0.05 s into a buffer of this size.
+ */
+const READ_BYTES = 256 * 1024;
+
+/** A reader that fills our buffer, for streams that can; nothing for the others, whose chunks are their own. */
+function byteReader(stream: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | undefined {
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel();
+    return stream.getReader({ mode: "byob" });
+  } catch (cause) {
+    if (cause instanceof TypeError) return undefined;
+    throw cause;
   }
+}
+
+/**
+ * The chunks of a stream, one buffer for all where the stream allows it: a chunk is valid until the next one is
+ * asked for. Leaving early cancels the stream, even before the first chunk.
+ */
+export function chunksOf(stream: ReadableStream<Uint8Array>): AsyncIterableIterator<Uint8Array> {
+  const filling = byteReader(stream);
+  const reader = filling ?? stream.getReader();
+  let buffer = new ArrayBuffer(filling ? READ_BYTES : 0);
+  const read = async (): Promise<IteratorResult<Uint8Array, undefined>> => {
+    if (!filling) {
+      const { done, value } = await (reader as ReadableStreamDefaultReader<Uint8Array>).read();
+      return done ? { done, value: undefined } : { done, value };
+    }
+    // Where `min` is not known yet, chunks are smaller.
+    const { value } = await filling.read(new Uint8Array(buffer, 0, READ_BYTES), { min: READ_BYTES });
+    // The last bytes may come together with the end: then the next read has none.
+    if (value === undefined || value.byteLength === 0) return { done: true, value: undefined };
+    buffer = value.buffer;
+    return { done: false, value };
+  };
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    next: read,
+    async return() {
+      // A stream that failed rejects with its error, which the reads have told already.
+      await reader.cancel().catch(() => {});
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 /**

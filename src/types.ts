@@ -4,28 +4,45 @@ import type { GenerateOptions } from "./options.ts";
 export interface ModelSource {
   /** What to call it in errors. */
   readonly name: string;
-  /** The bytes of one file of the model directory, in order. Rejects if there is no such file. */
+  /**
+   * The bytes of one file of the model directory, in order; a chunk need not outlive the request for the next
+   * one. The next file is opened while one is read: an iterator that is left unread is told by `return()`.
+   * Rejects if there is no such file.
+   */
   open(file: string, signal?: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
+}
+
+/** A SHA-256 being computed. */
+export interface StreamingDigest {
+  /** Takes the next bytes, which may change once this has returned, or the promise has resolved. */
+  update(bytes: Uint8Array): void | Promise<void>;
+  /** The digest's 32 bytes. Called once, after the last update. */
+  digest(): ArrayBuffer | Uint8Array | Promise<ArrayBuffer | Uint8Array>;
 }
 
 export interface LoadOptions {
   /** The compiled engine (build/engine.wasm). Workers import it; elsewhere `WebAssembly.compile` makes it. */
   module: WebAssembly.Module;
   source: ModelSource;
-  /** Positions of the longest sequence; at most the checkpoint's `n_positions`. [n_positions] */
+  /** Positions of the longest sequence; at most the checkpoint's `n_positions`. [what fits `memoryLimit`] */
   context?: number;
   /** Sequences that can run at once. [8] */
   maxSequences?: number;
-  /** KV blocks of 16 positions, shared by all sequences. [enough for one sequence of `context`, and a little] */
+  /** KV blocks of 16 positions, shared by all sequences. [enough for every sequence, or what fits `memoryLimit`] */
   kvBlocks?: number;
-  /** Refuse to load if linear memory would exceed this many bytes. [no limit but wasm's 4 GiB] */
+  /** Bytes that linear memory may have; a model that needs more is refused. [wasm's 4 GiB] */
   memoryLimit?: number;
   /** Requests that may wait for room; one more is refused with `overloaded`. [64] */
   maxQueue?: number;
   /** Steps that a request may wait for room before it is refused with `overloaded`. [4096] */
   maxWaitSteps?: number;
-  /** Called as bytes arrive. */
-  onProgress?: (loadedBytes: number, totalBytes: number) => void;
+  /** Called as bytes arrive, and with each file that is begun. What it throws ends the load. */
+  onProgress?: (loadedBytes: number, totalBytes: number, file: string) => void;
+  /**
+   * Starts a SHA-256 of the platform's, which can be several times as fast as the engine's own: Node.js has
+   * `createHash`, Workers `crypto.DigestStream`. [the engine's]
+   */
+  digest?: () => StreamingDigest;
   signal?: AbortSignal;
   /**
    * Awaited between two steps, so that other work gets its turn: a resolved promise would starve timers and

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -5,7 +6,12 @@ import { fileURLToPath } from "node:url";
 import { EdgeformerError } from "../errors.ts";
 import { loadModel } from "../load.ts";
 import type { Model } from "../model.ts";
-import type { LoadOptions, ModelSource } from "../types.ts";
+import type { LoadOptions, ModelSource, StreamingDigest } from "../types.ts";
+
+/** The chunks of a file, opened by the first one that is asked for: a file that nobody reads stays closed. */
+async function* readChunks(path: string): AsyncGenerator<Uint8Array> {
+  yield* createReadStream(path, { highWaterMark: 1 << 20 });
+}
 
 /** A model directory on disk. */
 export function directorySource(directory: string): ModelSource {
@@ -15,9 +21,15 @@ export function directorySource(directory: string): ModelSource {
       const path = join(directory, file);
       if (!existsSync(path))
         throw new EdgeformerError("invalid_model", `${file}: there is no such file in ${directory}`);
-      return createReadStream(path, { highWaterMark: 1 << 20 });
+      return readChunks(path);
     },
   };
+}
+
+/** Node's own SHA-256. */
+function nodeDigest(): StreamingDigest {
+  const hash = createHash("sha256");
+  return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest() };
 }
 
 /** The package's root: the nearest folder above this file with a package.json. */
@@ -50,6 +62,7 @@ export async function openModel(
   return loadModel({
     // Unlike a zero timeout, which takes a millisecond, this costs a few microseconds per token.
     pause: () => new Promise((resolve) => setImmediate(resolve)),
+    digest: nodeDigest,
     ...options,
     module: options.module ?? (await engineModule()),
     source: directorySource(directory),
