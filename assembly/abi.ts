@@ -88,6 +88,7 @@ export const M_ROW_SUM = 35;
 /** float32 outputs of the matrix kernels: q, k and v, or the inner layer. */
 export const M_HIDDEN = 36;
 export const M_HIDDEN_STRIDE = 37;
+/** Attention of one row: scores and value scales float32 [heads, context], probabilities int16 [heads, context]. */
 export const M_SCORES = 38;
 export const M_PROBS = 39;
 export const M_LOGITS = 40;
@@ -95,8 +96,11 @@ export const M_LOGITS = 40;
 export const M_LOGITS_STRIDE = 41;
 /** Scratch of the sampler: weights float32 [vocabPad], histogram, ids int32 [vocabPad]. */
 export const M_SAMPLER = 42;
+export const M_VALUE_SCALES = 43;
+/** Per head: scale, sum, and the accumulators of the weighted values (attention.ts). */
+export const M_HEAD_SUMS = 44;
 /** First layer's fields; LAYER_FIELDS for each layer. */
-export const M_LAYERS_START = 44;
+export const M_LAYERS_START = 46;
 
 // ── Fields of a layer, from M_LAYERS_START + layer · LAYER_FIELDS ──────────────────────────────────────────
 export const L_LN1_WEIGHT = 0;

@@ -16,6 +16,7 @@ import {
   L_ATTENTION_SCALE,
   L_WINDOW,
   M_HEADS,
+  M_HEAD_SUMS,
   M_HEAD_DIM,
   M_HEAD_DIM_PAD,
   M_HIDDEN,
@@ -29,6 +30,7 @@ import {
   M_SCORES,
   M_TABLES,
   M_TABLE_STRIDE,
+  M_VALUE_SCALES,
   M_WIDTH,
   M_WIDTH_PAD,
   ROW_BYTES,
@@ -40,10 +42,8 @@ import { exp4, maxLane, sumLanes } from "./math";
 import { ofLayer, pointer, real, size } from "./model";
 import { absMax, quantize } from "./quantize";
 
-/** int32 [16] of scores; float32 scale and int32 sum of the quantized query, later of the probabilities. */
+/** int32 [16]: a head's dot products with the keys of one block. */
 const dots: usize = memory.data(64, 16);
-const queryScale: usize = memory.data(4, 4);
-const querySum: usize = memory.data(4, 4);
 
 @inline
 function rowField(row: i32, field: i32): i32 {
@@ -114,90 +114,139 @@ export function storeKeyValue(row: i32, layer: i32): void {
   }
 }
 
-/** int16 of the head's query at `target`, padded with zeros; scale and sum at queryScale and querySum. */
+// A row's attention goes over the cache block by block, all heads of a block together, because that is how a
+// block lies in memory: 12 KB of keys in one stream at 12 heads of 64. Head by head it would jump 150 KB after
+// every 1 KB, and wait for memory each time (contexts of 1000: half the step).
+//
+// Per head and row, in M_HEAD_SUMS: scale float32 [heads] and sum int32 [heads] of the quantized query, later
+// of the probabilities; then int32 [heads, headDimPad / 16, 4, 4], the four accumulators of 16 dimensions.
+
 @inline
-function quantizeQuery(query: usize, headDim: i32, headDimPad: i32, scratch: usize, target: usize): void {
-  let from = query;
-  if (headDim != headDimPad) {
-    memory.copy(scratch, query, (<usize>headDim) << 2);
-    memory.fill(scratch + ((<usize>headDim) << 2), 0, (<usize>(headDimPad - headDim)) << 2);
-    from = scratch;
-  }
-  quantize(from, headDimPad, headDim, absMax(from, headDimPad), target, queryScale, querySum);
+function scaleOf(head: i32): usize {
+  return pointer(M_HEAD_SUMS) + ((<usize>head) << 2);
 }
 
-/** scores[i] = query · key[i] · scale for the positions of the blocks first … last. */
 @inline
-function scoreKeys(table: usize, layer: i32, first: i32, last: i32, keys: usize, scales: usize, headDimPad: i32, query: usize, scale: f32, scores: usize): void {
-  const factor = f32x4.splat(load<f32>(queryScale) * scale);
-  const offset = load<i32>(querySum) << 7;
-  for (let b = first; b <= last; b++) {
-    const block = blockLayer(table, b, layer);
-    dot16x1(block + keys, query, headDimPad, offset, dots);
-    const scaleAt = block + scales;
-    for (let i: usize = 0; i < 64; i += 16)
-      v128.store(
-        scores + i,
-        f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(v128.load(dots + i)), factor), v128.load(scaleAt + i)),
-      );
-    scores += 64;
+function sumOf(heads: i32, head: i32): usize {
+  return pointer(M_HEAD_SUMS) + ((<usize>(heads + head)) << 2);
+}
+
+/** First of the accumulators: 16-byte aligned behind the scales and sums. */
+@inline
+function accumulators(heads: i32): usize {
+  return pointer(M_HEAD_SUMS) + (((<usize>heads) * 8 + 15) & ~15);
+}
+
+/** Every head's query as int16 [headDimPad], zero-padded, one after another where the probabilities go later. */
+function quantizeQueries(query: usize, heads: i32, headDim: i32, headDimPad: i32): void {
+  const scratch = pointer(M_SCORES);
+  let target = pointer(M_PROBS);
+  for (let h = 0; h < heads; h++) {
+    let from = query;
+    if (headDim != headDimPad) {
+      memory.copy(scratch, query, (<usize>headDim) << 2);
+      memory.fill(scratch + ((<usize>headDim) << 2), 0, (<usize>(headDimPad - headDim)) << 2);
+      from = scratch;
+    }
+    quantize(from, headDimPad, headDim, absMax(from, headDimPad), target, scaleOf(h), sumOf(heads, h));
+    query += (<usize>headDim) << 2;
+    target += (<usize>headDimPad) << 1;
+  }
+}
+
+/** scores[head, i] = query · key[i] · scale for the 16 positions of a block; gathers the value scales, too. */
+function scoreBlock(block: usize, heads: i32, headDimPad: i32, scale: f32, scores: usize, valueScales: usize, stride: usize): void {
+  const tileBytes = (<usize>headDimPad) * BLOCK_POSITIONS;
+  const queryBytes = (<usize>headDimPad) << 1;
+  let query = pointer(M_PROBS);
+  let key = block;
+  let keyScale = block + (<usize>heads) * tileBytes * 2;
+  let valueScale = keyScale + (<usize>heads) * (BLOCK_POSITIONS * 4);
+  for (let h = 0; h < heads; h++) {
+    dot16x1(key, query, headDimPad, load<i32>(sumOf(heads, h)) << 7, dots);
+    const factor = f32x4.splat(load<f32>(scaleOf(h)) * scale);
+    for (let i: usize = 0; i < 64; i += 16) {
+      const product = f32x4.mul(f32x4.convert_i32x4_s(v128.load(dots + i)), factor);
+      v128.store(scores + i, f32x4.mul(product, v128.load(keyScale + i)));
+      v128.store(valueScales + i, v128.load(valueScale + i));
+    }
+    query += queryBytes;
+    key += tileBytes;
+    keyScale += BLOCK_POSITIONS * 4;
+    valueScale += BLOCK_POSITIONS * 4;
+    scores += stride;
+    valueScales += stride;
   }
 }
 
 /**
- * Softmax numerators times the value scales, as int16 probabilities.
- * @returns what turns their int32 sums into outputs: largest / amplitude / Σ exp
+ * One head's softmax numerators times the value scales, as int16 probabilities: Σ probs · values, times the
+ * factor that is left at scaleOf(head), is the output.
+ *
+ * @param scores float32 [n], −∞ where masked; n a multiple of 16
  */
-@inline
-function softmax(table: usize, layer: i32, first: i32, last: i32, scales: usize, attended: i32, scores: usize, probs: usize): f32 {
-  const end = scores + ((<usize>(last - first + 1)) << 6);
+function softmax(heads: i32, head: i32, scores: usize, valueScales: usize, n: i32, attended: i32, probs: usize): void {
+  const bytes = (<usize>n) << 2;
   let tops = f32x4.splat(-Infinity);
-  for (let at = scores; at < end; at += 16) tops = f32x4.max(tops, v128.load(at));
+  for (let i: usize = 0; i < bytes; i += 16) tops = f32x4.max(tops, v128.load(scores + i));
   const top = f32x4.splat(maxLane(tops));
-
   let sum = f32x4.splat(0);
   let largest = f32x4.splat(0);
-  for (let b = first, at = scores; b <= last; b++, at += 64) {
-    const scaleAt = blockLayer(table, b, layer) + scales;
-    for (let i: usize = 0; i < 64; i += 16) {
-      const e = exp4(f32x4.sub(v128.load(at + i), top));
-      sum = f32x4.add(sum, e);
-      const weighted = f32x4.mul(e, v128.load(scaleAt + i));
-      largest = f32x4.max(largest, weighted);
-      v128.store(at + i, weighted);
-    }
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const e = exp4(f32x4.sub(v128.load(scores + i), top));
+    sum = f32x4.add(sum, e);
+    const weighted = f32x4.mul(e, v128.load(valueScales + i));
+    largest = f32x4.max(largest, weighted);
+    v128.store(scores + i, weighted);
   }
-  quantize(scores, (last - first + 1) << 4, attended, maxLane(largest), probs, queryScale, querySum);
-  return load<f32>(queryScale) / sumLanes(sum);
+  const scale = scaleOf(head);
+  quantize(scores, n, attended, maxLane(largest), probs, scale, sumOf(heads, head));
+  store<f32>(scale, load<f32>(scale) / sumLanes(sum));
 }
 
-/** out[d … d+15] = Σ probs · values, for one group of 16 dimensions. */
-@inline
-function sumValues(table: usize, layer: i32, first: i32, last: i32, values: usize, probs: usize, factor: f32, out: usize): void {
-  let d0 = i32x4.splat(0);
-  let b0 = i32x4.splat(0);
-  let d1 = i32x4.splat(0);
-  let b1 = i32x4.splat(0);
-  for (let b = first; b <= last; b++) {
-    let w = blockLayer(table, b, layer) + values;
-    for (const end = probs + BLOCK_POSITIONS * 2; probs < end; probs += 4, w += 32) {
-      const p = v128.load_splat<i32>(probs);
-      const u = v128.load(w);
-      const v = v128.load(w, 16);
-      d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u, p));
-      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u, 8), p));
-      d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v, p));
-      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v, 8), p));
+/**
+ * Adds the 16 positions of a block to one head's accumulators: the matrix kernel of matmul.ts with 16
+ * dimensions as rows, kept in memory from block to block.
+ */
+export function addValues(values: usize, probs: usize, groups: i32, target: usize): void {
+  for (const end = target + ((<usize>groups) << 6); target < end; target += 64) {
+    let d0 = v128.load(target);
+    let b0 = v128.load(target, 16);
+    let d1 = v128.load(target, 32);
+    let b1 = v128.load(target, 48);
+    for (let p = probs, until = probs + BLOCK_POSITIONS * 2; p < until; p += 4, values += 32) {
+      const pair = v128.load_splat<i32>(p);
+      const u = v128.load(values);
+      const v = v128.load(values, 16);
+      d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u, pair));
+      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u, 8), pair));
+      d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v, pair));
+      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v, 8), pair));
     }
+    v128.store(target, d0);
+    v128.store(target, b0, 16);
+    v128.store(target, d1, 32);
+    v128.store(target, b1, 48);
   }
-  const offset = i32x4.splat(load<i32>(querySum) << 7);
-  const factors = f32x4.splat(factor);
-  const a0 = i32x4.sub(i32x4.sub(d0, i32x4.shl(b0, 8)), offset);
-  const a1 = i32x4.sub(i32x4.sub(d1, i32x4.shl(b1, 8)), offset);
-  v128.store(out, f32x4.mul(f32x4.convert_i32x4_s(a0), factors));
-  v128.store(out, f32x4.mul(f32x4.convert_i32x4_s(b0), factors), 16);
-  v128.store(out, f32x4.mul(f32x4.convert_i32x4_s(a1), factors), 32);
-  v128.store(out, f32x4.mul(f32x4.convert_i32x4_s(b1), factors), 48);
+}
+
+/** Every head's accumulators become outputs, float32 [width]; padded dimensions spill into the next head's place. */
+function storeOutputs(heads: i32, headDim: i32, groups: i32, out: usize): void {
+  let from = accumulators(heads);
+  for (let h = 0; h < heads; h++) {
+    const offset = i32x4.splat(load<i32>(sumOf(heads, h)) << 7);
+    const factor = f32x4.splat(load<f32>(scaleOf(h)));
+    for (let g: usize = 0; g < <usize>groups; g++, from += 64) {
+      const at = out + (g << 6);
+      for (let i: usize = 0; i < 64; i += 32) {
+        const b = v128.load(from + i, 16);
+        const a = i32x4.sub(i32x4.sub(v128.load(from + i), i32x4.shl(b, 8)), offset);
+        v128.store(at + i, f32x4.mul(f32x4.convert_i32x4_s(a), factor));
+        v128.store(at + i, f32x4.mul(f32x4.convert_i32x4_s(b), factor), 16);
+      }
+    }
+    out += (<usize>headDim) << 2;
+  }
 }
 
 /**
@@ -209,34 +258,46 @@ export function attend(row: i32, layer: i32): void {
   const window = size(ofLayer(layer, L_WINDOW));
   const start = window > 0 ? max(0, position - window + 1) : 0;
   const first = start >> 4;
-  const last = position >> 4;
+  const blocks = (position >> 4) - first + 1;
+  const n = blocks << 4;
   const table = blockTable(row);
   const heads = size(M_HEADS);
   const headDim = size(M_HEAD_DIM);
   const headDimPad = size(M_HEAD_DIM_PAD);
-  const tileBytes = (<usize>headDimPad) * BLOCK_POSITIONS;
-  const allKeys = (<usize>heads) * tileBytes;
-  const scale = real(ofLayer(layer, L_ATTENTION_SCALE));
+  const groups = headDimPad >> 4;
   const scores = pointer(M_SCORES);
+  const valueScales = pointer(M_VALUE_SCALES);
   const probs = pointer(M_PROBS);
-  const out = pointer(M_NORMED);
-  let query = pointer(M_HIDDEN) + (<usize>row) * pointer(M_HIDDEN_STRIDE);
-  let target = out;
-  const masked = (<usize>(position + 1 - (first << 4))) << 2;
-  const scoreBytes = (<usize>(last - first + 1)) << 6;
-  for (let h: usize = 0; h < <usize>heads; h++) {
-    const keyScales = allKeys * 2 + h * (BLOCK_POSITIONS * 4);
-    const valueScales = keyScales + (<usize>heads) * (BLOCK_POSITIONS * 4);
-    quantizeQuery(query, headDim, headDimPad, scores, probs);
-    scoreKeys(table, layer, first, last, h * tileBytes, keyScales, headDimPad, probs, scale, scores);
-    for (let i: usize = 0, until = (<usize>(start - (first << 4))) << 2; i < until; i += 4) store<f32>(scores + i, -Infinity);
-    for (let i = masked; i < scoreBytes; i += 4) store<f32>(scores + i, -Infinity);
-    const factor = softmax(table, layer, first, last, valueScales, position - start + 1, scores, probs);
-    for (let d = 0; d < headDimPad; d += 16)
-      sumValues(table, layer, first, last, allKeys + h * tileBytes + ((<usize>d) << 4), probs, factor, target + ((<usize>d) << 2));
-    query += (<usize>headDim) << 2;
-    target += (<usize>headDim) << 2;
+  const stride = (<usize>n) << 2;
+  const scale = real(ofLayer(layer, L_ATTENTION_SCALE));
+
+  quantizeQueries(pointer(M_HIDDEN) + (<usize>row) * pointer(M_HIDDEN_STRIDE), heads, headDim, headDimPad);
+  for (let b = 0; b < blocks; b++) {
+    const offset = (<usize>b) << 6;
+    scoreBlock(blockLayer(table, first + b, layer), heads, headDimPad, scale, scores + offset, valueScales + offset, stride);
   }
-  // Padded dimensions of the last head spilled past the width.
-  memory.fill(target, 0, out + ((<usize>size(M_WIDTH_PAD)) << 2) - target);
+  const before = (<usize>(start - (first << 4))) << 2;
+  const behind = (<usize>(position + 1 - (first << 4))) << 2;
+  for (let h = 0; h < heads; h++) {
+    const at = (<usize>h) * stride;
+    for (let i: usize = 0; i < before; i += 4) store<f32>(scores + at + i, -Infinity);
+    for (let i = behind; i < stride; i += 4) store<f32>(scores + at + i, -Infinity);
+    softmax(heads, h, scores + at, valueScales + at, n, position - start + 1, probs + (at >> 1));
+  }
+
+  const sums = accumulators(heads);
+  const headSums = (<usize>groups) << 6;
+  memory.fill(sums, 0, (<usize>heads) * headSums);
+  const tileBytes = (<usize>headDimPad) * BLOCK_POSITIONS;
+  for (let b = 0; b < blocks; b++) {
+    const values = blockLayer(table, first + b, layer) + (<usize>heads) * tileBytes;
+    const pairs = probs + ((<usize>b) << 5);
+    for (let h: usize = 0; h < <usize>heads; h++)
+      addValues(values + h * tileBytes, pairs + h * (stride >> 1), groups, sums + h * headSums);
+  }
+  const out = pointer(M_NORMED);
+  storeOutputs(heads, headDim, groups, out);
+  // The last head's padded dimensions spilled past the width.
+  const width = (<usize>size(M_WIDTH)) << 2;
+  memory.fill(out + width, 0, ((<usize>size(M_WIDTH_PAD)) << 2) - width);
 }

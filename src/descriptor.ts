@@ -60,6 +60,8 @@ export function writeDescriptor(memory: ArrayBuffer, manifest: Manifest, plan: M
   put(abi.M_HIDDEN_STRIDE, plan.hiddenStride);
   put(abi.M_SCORES, plan.offsets.scores);
   put(abi.M_PROBS, plan.offsets.probs);
+  put(abi.M_VALUE_SCALES, plan.offsets.valueScales);
+  put(abi.M_HEAD_SUMS, plan.offsets.headSums);
   put(abi.M_LOGITS, plan.offsets.logits);
   put(abi.M_LOGITS_STRIDE, plan.logitsStride);
   put(abi.M_SAMPLER, plan.offsets.sampler);

@@ -7,8 +7,8 @@
 //   └────────────┴────────────┴─────────────────────────────────────┴──────────────┴─────────────┴──────────┘
 //
 //   scratch, for R rows: residual f32 [R, width] │ normed f32 [width] │ quantized i16 [R, max(width, inner)] │
-//   row scales f32 [R] │ row sums i32 [R] │ hidden f32 [R, max(3 width, inner)] │ scores f32 [context] │
-//   probabilities i16 [context] │ logits f32 [slots, vocab] │ sampler: weights f32 [vocab], histogram f64,
+//   row scales f32 [R] │ row sums i32 [R] │ hidden f32 [R, max(3 width, inner)] │ scores and value
+//   scales f32 [heads, context] │ probabilities i16 [heads, context] │ sums per head │ logits f32 [slots, vocab] │ sampler: weights f32 [vocab], histogram f64,
 //   ids i32 [vocab]
 //
 // Every size but the number of blocks follows from the model; the blocks take what the budget leaves.
@@ -82,7 +82,9 @@ const REGIONS = [
   "rowSum",
   "hidden",
   "scores",
+  "valueScales",
   "probs",
+  "headSums",
   "logits",
   "sampler",
 ] as const;
@@ -139,8 +141,10 @@ export function planMemory(config: ModelConfig, options: MemoryOptions = {}): Me
     rowScale: MAX_ROWS * 4,
     rowSum: MAX_ROWS * 4,
     hidden: MAX_ROWS * hiddenStride,
-    scores: scores * 4,
-    probs: scores * 2,
+    scores: config.n_head * scores * 4,
+    valueScales: config.n_head * scores * 4,
+    probs: config.n_head * scores * 2,
+    headSums: config.n_head * (8 + headDimPad * 8) + 16,
     logits: logitsSlots * logitsStride,
     sampler: logitsStride * 2 + HISTOGRAM_BUCKETS * 8,
   };
