@@ -77,6 +77,8 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
           maxSequences: config.MAX_SEQUENCES,
           kvBlocks: config.KV_BLOCKS,
           memoryLimit: config.MEMORY_LIMIT,
+          maxQueue: config.MAX_QUEUE,
+          maxWaitSteps: config.MAX_WAIT_STEPS,
           pause: () => scheduler.wait(0),
           onProgress,
         }),

@@ -34,6 +34,8 @@ const variables = z.object({
   KV_BLOCKS: integer(1).optional(),
   // An isolate has 128 MB; the rest is for the JavaScript heap and the tokenizer.
   MEMORY_LIMIT: integer(1).default(100 * 1024 * 1024),
+  MAX_QUEUE: integer(0).default(64),
+  MAX_WAIT_STEPS: integer(1).default(4096),
   LOAD_STALL_MS: integer(1).default(20_000),
   PING_MS: integer(1).default(5_000),
   CLIENT_STALL_MS: integer(1).default(30_000),
