@@ -6,6 +6,7 @@ import { fetchSource, loadModel, type Model, type ModelSource } from "../src/ind
 import { dropBody, readBody } from "./body.ts";
 import { encodeText, planCompletion } from "./completions.ts";
 import { type Env, readConfig } from "./config.ts";
+import { streamingDigest } from "./digest.ts";
 import { HttpError, invalidField, toHttpError } from "./errors.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { guard } from "./guard.ts";
@@ -69,7 +70,7 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
     return host.model({
       stallMs: config.LOAD_STALL_MS,
       keepAlive,
-      load: (onProgress) =>
+      load: (onProgress, signal) =>
         loadModel({
           module: options.engine,
           source: source(env),
@@ -80,7 +81,9 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
           maxQueue: config.MAX_QUEUE,
           maxWaitSteps: config.MAX_WAIT_STEPS,
           pause: () => scheduler.wait(0),
+          digest: streamingDigest,
           onProgress,
+          signal,
         }),
     });
   };

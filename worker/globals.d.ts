@@ -18,8 +18,21 @@ interface SubtleCrypto {
   timingSafeEqual(a: ArrayBufferView | ArrayBuffer, b: ArrayBufferView | ArrayBuffer): boolean;
 }
 
+interface Crypto {
+  /** Hashes what is written to it, a chunk at a time. */
+  DigestStream: new (
+    algorithm: "SHA-256",
+  ) => WritableStream<Uint8Array> & { readonly digest: Promise<ArrayBuffer> };
+}
+
 declare module "*/engine-digest.js" {
   /** SHA-256 of build/engine.wasm; worker/prepare.mjs writes it. */
   const digest: string;
   export default digest;
+}
+
+declare module "*/page-files.js" {
+  /** What worker/page/build.mjs writes. */
+  const files: import("./page/files.ts").PageFiles;
+  export default files;
 }

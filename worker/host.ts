@@ -4,15 +4,16 @@ import type { Model } from "../src/index.ts";
 /** Where the model stands; plain data, for `/health`. */
 export type ModelState =
   | { status: "idle" }
-  | { status: "loading"; loaded_bytes: number; total_bytes: number }
+  | { status: "loading"; file: string; loaded_bytes: number; total_bytes: number }
   | { status: "ready"; name: string; context: number; memory_bytes: number }
   | { status: "failed"; message: string };
 
 /** Reports bytes as they arrive. Throws if this load was given up in the meantime. */
-type Progress = (loadedBytes: number, totalBytes: number) => void;
+type Progress = (loadedBytes: number, totalBytes: number, file: string) => void;
 
 export interface LoadRequest {
-  load: (onProgress: Progress) => Promise<Model>;
+  /** `signal` fires when this load is given up. */
+  load: (onProgress: Progress, signal: AbortSignal) => Promise<Model>;
   /** Without a new byte for this long, a load is given up. */
   stallMs: number;
   /** Keeps a promise going when the client that asked goes away (`ctx.waitUntil`). */
@@ -21,6 +22,8 @@ export interface LoadRequest {
 
 interface Attempt {
   number: number;
+  /** What is being read. */
+  file: string;
   loadedBytes: number;
   totalBytes: number;
   outcome: "pending" | "ready" | "failed";
@@ -53,7 +56,12 @@ export class ModelHost {
       };
     if (!attempt) return { status: "idle" };
     if (attempt.outcome === "failed") return { status: "failed", message: reason(attempt.error) };
-    return { status: "loading", loaded_bytes: attempt.loadedBytes, total_bytes: attempt.totalBytes };
+    return {
+      status: "loading",
+      file: attempt.file,
+      loaded_bytes: attempt.loadedBytes,
+      total_bytes: attempt.totalBytes,
+    };
   }
 
   /**
@@ -66,24 +74,39 @@ export class ModelHost {
     if (this.#attempt?.outcome === "pending") return this.#follow(this.#attempt, stallMs);
     const attempt: Attempt = {
       number: ++this.#attempts,
+      file: "model.json",
       loadedBytes: 0,
       totalBytes: 0,
       outcome: "pending",
       error: undefined,
     };
     this.#attempt = attempt;
-    keepAlive(this.#run(attempt, load));
+    keepAlive(this.#run(attempt, load, stallMs));
     return this.#follow(attempt, stallMs);
   }
 
-  async #run(attempt: Attempt, load: LoadRequest["load"]): Promise<void> {
+  async #run(attempt: Attempt, load: LoadRequest["load"], stallMs: number): Promise<void> {
     const started = Date.now();
+    // Only this request may touch its streams, so only it can let go of those that hang.
+    const givenUp = new AbortController();
+    void this.#follow(attempt, stallMs).catch((error) => givenUp.abort(error));
     try {
-      const model = await load((loadedBytes, totalBytes) => {
+      const model = await load((loadedBytes, totalBytes, file) => {
         if (attempt.outcome === "failed") throw attempt.error;
+        if (file !== attempt.file)
+          console.log(
+            JSON.stringify({
+              event: "model_loading",
+              attempt: attempt.number,
+              file,
+              loaded_bytes: loadedBytes,
+              total_bytes: totalBytes,
+            }),
+          );
+        attempt.file = file;
         attempt.loadedBytes = loadedBytes;
         attempt.totalBytes = totalBytes;
-      });
+      }, givenUp.signal);
       if (attempt.outcome === "failed") return model.dispose();
       this.#model = model;
       attempt.outcome = "ready";
@@ -115,7 +138,7 @@ export class ModelHost {
           attempt,
           new EdgeformerError(
             "io",
-            `loading stalled at ${seen} of ${attempt.totalBytes} bytes for ${stallMs} ms; try again later`,
+            `${attempt.file}: loading stalled at ${seen} of ${attempt.totalBytes} bytes for ${stallMs} ms; try again later`,
           ),
         );
     }
