@@ -3,6 +3,7 @@ import { createReadStream, existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileEngine } from "../compile.ts";
 import { EdgeformerError } from "../errors.ts";
 import { loadModel } from "../load.ts";
 import type { Model } from "../model.ts";
@@ -43,9 +44,7 @@ let compiled: Promise<WebAssembly.Module> | undefined;
 
 /** The engine that comes with the package, compiled once per process. */
 export function engineModule(): Promise<WebAssembly.Module> {
-  compiled ??= readFile(join(packageRoot(), "build", "engine.wasm")).then((bytes) =>
-    WebAssembly.compile(bytes),
-  );
+  compiled ??= readFile(join(packageRoot(), "build", "engine.wasm")).then(compileEngine);
   return compiled;
 }
 
