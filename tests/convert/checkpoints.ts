@@ -1,0 +1,46 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll } from "vitest";
+import { parseCheckpointConfig } from "../../src/convert/config.ts";
+import { mergeLora } from "../../src/convert/lora.ts";
+import { openCheckpoint } from "../../src/convert/open.ts";
+import { type QuantizedRows, quantizeRows } from "../../src/convert/quantize.ts";
+import { localSource, readJson } from "../../src/convert/source.ts";
+import { openWeights, type Weights } from "../../src/convert/weights.ts";
+
+/** A directory of this test file's own, removed at the end. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), "edgeformer-"));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** A checkpoint's weights, with the adapter in its folder `adapter`, if there is one. */
+export async function weightsOf(directory: string): Promise<Weights> {
+  const source = (await localSource(directory))!;
+  const { architecture, config } = parseCheckpointConfig(await readJson(source, "config.json"));
+  let { checkpoint } = await openCheckpoint(source);
+  const adapter = await localSource(join(directory, "adapter"));
+  if (adapter) ({ checkpoint } = await mergeLora(checkpoint, adapter, architecture));
+  return openWeights(checkpoint, architecture, config);
+}
+
+type Quantizer = (weights: Float32Array, rows: number, columns: number) => QuantizedRows;
+
+/** The same weights after a round trip through int8, everything else exact: what rounding alone costs. */
+export function roundedWeights(weights: Weights, quantize: Quantizer = quantizeRows): Weights {
+  return {
+    ...weights,
+    async matrix(name) {
+      const matrix = await weights.matrix(name);
+      return {
+        ...matrix,
+        async read(first, count) {
+          const { values, scales } = quantize(await matrix.read(first, count), count, matrix.columns);
+          return Float32Array.from(values, (value, i) => value * scales[Math.floor(i / matrix.columns)]!);
+        },
+      };
+    },
+  };
+}
