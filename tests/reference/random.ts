@@ -15,3 +15,9 @@ export function integers(count: number, low: number, high: number, seed: number)
   const generator = new Pcg32(BigInt(seed), 2n);
   return Array.from({ length: count }, () => low + (generator.next() % (high - low + 1)));
 }
+
+/** A source of numbers in [0, 1), the same for the same seed. */
+export function uniform(seed: number): () => number {
+  const generator = new Pcg32(BigInt(seed), 3n);
+  return () => generator.next() / 2 ** 32;
+}
