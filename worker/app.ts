@@ -13,6 +13,8 @@ import { guard } from "./guard.ts";
 import { ModelHost } from "./host.ts";
 import { type RequestLog, requestLog } from "./log.ts";
 import { openapi } from "./openapi.ts";
+import type { PageFiles } from "./page/files.ts";
+import { isPagePath, mountPage } from "./page/routes.ts";
 import { completeJson, completeStream } from "./respond.ts";
 import { completionRequest, detokenizeRequest, tokenizeRequest } from "./schema.ts";
 
@@ -23,6 +25,8 @@ export interface WorkerOptions {
   engineDigest: string;
   /** Where the model directory is. [the root of the `ASSETS` binding] */
   source?: (env: Env) => ModelSource;
+  /** What `GET /` shows, made by worker/page/build.mjs. [no page] */
+  page?: PageFiles;
 }
 
 export type Variables = { requestId: string; log: RequestLog; tail: Promise<void> | undefined };
@@ -104,7 +108,8 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
     })(c, next),
   );
   app.use(async (c, next) => {
-    if (!OPEN.has(c.req.path)) await guard(c.req.raw.headers, readConfig(c.env), c.env.RATE_LIMITER);
+    const open = OPEN.has(c.req.path) || (options.page && isPagePath(c.req.path));
+    if (!open) await guard(c.req.raw.headers, readConfig(c.env), c.env.RATE_LIMITER);
     await next();
   });
 
@@ -163,6 +168,9 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
     const text = model.tokenizer.decode(request.tokens);
     return c.json({ prompt: text, content: text });
   });
+
+  if (options.page)
+    mountPage(app, { files: options.page, engineDigest: options.engineDigest, modelOf, source });
 
   const methods = new Map<string, string[]>();
   for (const { path, method } of app.routes)

@@ -1,7 +1,8 @@
 // Writes build/engine-digest.js, the engine's SHA-256 for `system_fingerprint`: a WebAssembly.Module does not
-// give its bytes away. wrangler runs this before it bundles.
+// give its bytes away; and build/page-files.js. wrangler runs this before it bundles.
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
+import { writePage } from "./page/build.mjs";
 
 const build = new URL("../build/", import.meta.url);
 const engine = await readFile(new URL("engine.wasm", build)).catch(() => {
@@ -10,3 +11,4 @@ const engine = await readFile(new URL("engine.wasm", build)).catch(() => {
 });
 const digest = createHash("sha256").update(engine).digest("hex");
 await writeFile(new URL("engine-digest.js", build), `export default "${digest}";\n`);
+await writePage();

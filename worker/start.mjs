@@ -14,6 +14,9 @@ const wrangler = spawn(
     "--port",
     String(PORT),
     "--show-interactive-dev-session=false",
+    // On this machine the page may run the model in the browser. A deployment keeps its weights to itself.
+    "--var",
+    "PUBLIC_MODEL:true",
   ],
   {
     cwd: new URL("..", import.meta.url),

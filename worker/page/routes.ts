@@ -39,7 +39,12 @@ export function isPagePath(path: string): boolean {
   return path === "/" || path.startsWith("/page/");
 }
 
-function answer(c: Context<HonoEnv>, type: string, etag: string, body: () => BodyInit): Response {
+async function answer(
+  c: Context<HonoEnv>,
+  type: string,
+  etag: string,
+  body: () => BodyInit | Promise<BodyInit>,
+): Promise<Response> {
   const headers = {
     "content-type": type,
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -47,7 +52,7 @@ function answer(c: Context<HonoEnv>, type: string, etag: string, body: () => Bod
     etag: `"${etag}"`,
   };
   if (c.req.header("if-none-match")?.includes(etag)) return c.body(null, 304, headers);
-  return new Response(body(), { headers });
+  return new Response(await body(), { headers });
 }
 
 function bodyOf(file: PageFile): BodyInit {
@@ -71,7 +76,8 @@ function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array>
     async pull(controller) {
       const { done, value } = await iterator.next();
       if (done) controller.close();
-      else controller.enqueue(value);
+      // A source may fill one buffer again and again.
+      else controller.enqueue(value.slice());
     },
     async cancel() {
       await iterator.return?.();
@@ -115,9 +121,11 @@ export function mountPage(app: Hono<HonoEnv>, { files, engineDigest, modelOf, so
     const { manifest } = await modelOf(c);
     const name = c.req.param("file");
     const part = manifest.parts.find(({ file }) => file === name);
-    if (!part && name !== "model.json") throw new HttpError(404, `The model has no file ${name.slice(0, 64)}.`);
+    if (!part && name !== "model.json")
+      throw new HttpError(404, `The model has no file ${name.slice(0, 64)}.`);
     const etag = part?.sha256 ?? manifest.parts.map(({ sha256 }) => sha256.slice(0, 16)).join("");
-    const chunks = await source(c.env).open(name);
-    return answer(c, part ? "application/octet-stream" : "application/json", etag, () => streamOf(chunks));
+    return answer(c, part ? "application/octet-stream" : "application/json", etag, async () =>
+      streamOf(await source(c.env).open(name)),
+    );
   });
 }

@@ -1,0 +1,64 @@
+// Writes build/page-files.js: everything that `GET /` serves, minified, as strings that the Worker imports.
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = (file) => fileURLToPath(new URL(file, import.meta.url));
+const root = (file) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
+
+/** The vocabulary is 470 KB, and the Worker has it anyway: worker/page/routes.ts serves it as a module. */
+const vocabularyFromWorker = {
+  name: "vocabulary-from-worker",
+  setup({ onResolve }) {
+    onResolve({ filter: /bpeRanks\/r50k_base(\.js)?$/ }, () => ({ path: "./ranks.js", external: true }));
+  },
+};
+
+async function bundle(entry, plugins = []) {
+  const { outputFiles } = await build({
+    entryPoints: [here(entry)],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: ["es2022", "chrome111", "firefox114", "safari16.4"],
+    legalComments: "none",
+    write: false,
+    plugins,
+  });
+  return Buffer.from(outputFiles[0].contents);
+}
+
+/** Indentation and comments, which the browser would drop. */
+function minifyHtml(html) {
+  return html.replace(/<!--[\s\S]*?-->/g, "").replace(/\n\s+/g, "\n");
+}
+
+/** Every file of the page, by path: `{ type, body, binary, etag }`. */
+export async function pageFiles() {
+  const [html, style, app, runner, engine] = await Promise.all([
+    readFile(here("index.html"), "utf8"),
+    bundle("style.css"),
+    bundle("app.ts"),
+    bundle("runner.ts", [vocabularyFromWorker]),
+    readFile(root("build/engine.wasm")),
+  ]);
+  const file = (type, bytes, binary = false) => ({
+    type,
+    body: bytes.toString(binary ? "base64" : "utf8"),
+    binary,
+    etag: createHash("sha256").update(bytes).digest("hex").slice(0, 16),
+  });
+  return {
+    "/": file("text/html; charset=utf-8", Buffer.from(minifyHtml(html))),
+    "/page/style.css": file("text/css; charset=utf-8", style),
+    "/page/app.js": file("text/javascript; charset=utf-8", app),
+    "/page/runner.js": file("text/javascript; charset=utf-8", runner),
+    "/page/engine.wasm": file("application/wasm", engine, true),
+  };
+}
+
+/** Writes the module that worker/index.ts imports. */
+export async function writePage() {
+  await writeFile(root("build/page-files.js"), `export default ${JSON.stringify(await pageFiles())};\n`);
+}

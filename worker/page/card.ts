@@ -1,0 +1,47 @@
+import { bytes, element, make } from "./dom.ts";
+import type { Facts } from "./facts.ts";
+
+/** The isolate's limit, JavaScript heap and WebAssembly together (Cloudflare's documentation). */
+const ISOLATE_BYTES = 128 * 1024 * 1024;
+
+const whole = (count: number) => count.toLocaleString("en");
+const millions = (count: number) => `${(count / 1e6).toFixed(1)} million`;
+
+/** Writes the model's facts into the page. */
+export function showFacts(facts: Facts): void {
+  element("lede").textContent =
+    `${facts.name}, a GPT of ${millions(facts.parameters)} parameters, runs as ${bytes(facts.engineBytes)} of WebAssembly in the very Worker that served this page. No GPU, no other service.`;
+  const rows: [string, string][] = [
+    ["Name", facts.name],
+    [
+      "Architecture",
+      `${facts.architecture}, ${facts.layers} layers, width ${facts.width}, ${facts.heads} heads`,
+    ],
+    ["Parameters", millions(facts.parameters)],
+    ["Context", `${whole(facts.context)} tokens`],
+    ["Vocabulary", `${whole(facts.vocabulary)} tokens`],
+    ["Weights", `${bytes(facts.weightBytes)}, int8`],
+    ["Engine", `${bytes(facts.engineBytes)} of WebAssembly`],
+    [
+      "Memory",
+      `${bytes(facts.memoryBytes)}, ${Math.round((100 * facts.memoryBytes) / ISOLATE_BYTES)} % of an isolate; constant while serving`,
+    ],
+    ...(facts.fidelity
+      ? [
+          [
+            "Perplexity",
+            `${facts.fidelity.int8.toFixed(2)} in int8, ${facts.fidelity.float32.toFixed(2)} in float32, on ${whole(facts.fidelity.tokens)} tokens of ${facts.fidelity.corpus}`,
+          ] as [string, string],
+        ]
+      : []),
+    ["Converted from", facts.source],
+    ["Fingerprint", facts.fingerprint],
+  ];
+  element("facts").replaceChildren(
+    ...rows.map(([name, value]) => {
+      const row = make("div");
+      row.append(make("dt", "", name), make("dd", "", value));
+      return row;
+    }),
+  );
+}
