@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { Command } from "commander";
 import { type ConvertOptions, convert } from "../convert/convert.ts";
 import type { Manifest } from "../manifest.ts";
-import { describeFidelity } from "./inspect.ts";
+import { describeFidelity, describeIsolate, isolateMemory } from "./inspect.ts";
 import type { CliIo } from "./io.ts";
 import { formatBytes, ProgressBar } from "./progress.ts";
 
@@ -46,7 +46,8 @@ async function verifyText(verify: boolean | string | undefined): Promise<Convert
 function summary(manifest: Manifest, out: string): string {
   const bytes = manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
   const fidelity = manifest.fidelity ? `\n${describeFidelity(manifest.fidelity)}` : "";
-  return `${manifest.name}: ${formatBytes(bytes)} in ${out}${fidelity}\n`;
+  const isolate = describeIsolate(isolateMemory(manifest), manifest);
+  return `${manifest.name}: ${formatBytes(bytes)} in ${out}${fidelity}\n${isolate}\n`;
 }
 
 async function runConvert(

@@ -1,20 +1,27 @@
+import { BLOCK_POSITIONS } from "../../assembly/abi.ts";
 import { parameterCount } from "../convert/parameters.ts";
+import { EdgeformerError } from "../errors.ts";
 import type { Fidelity, Manifest } from "../manifest.ts";
-import { planMemory } from "../memory.ts";
+import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../memory.ts";
 import { formatBytes } from "./progress.ts";
-
-/** What a Cloudflare Worker's isolate may use, JavaScript and WebAssembly together. */
-export const ISOLATE_BYTES = 128 * 1024 * 1024;
-/** Kept free for JavaScript: 5 MB of tokenizer tables, the script itself, requests and garbage. */
-export const JAVASCRIPT_BYTES = 16 * 1024 * 1024;
 
 const CONTEXTS = [128, 256, 512, 1024, 2048, 4096, 8192];
 
 interface ContextMemory {
   context: number;
-  /** Linear memory for one sequence. */
+  /** Linear memory that a Worker needs at least: KV blocks for one full sequence. */
   bytes: number;
   fitsIsolate: boolean;
+}
+
+/** What a Worker makes of the model when nothing is configured. */
+export interface IsolateMemory {
+  context: number;
+  kvBlocks: number;
+  /** Linear memory; `/health` reports the same number. */
+  bytes: number;
+  /** With the JavaScript of an idle Worker. */
+  totalBytes: number;
 }
 
 /** What `inspect --json` prints. */
@@ -31,29 +38,28 @@ export interface Inspection {
   memory: ContextMemory[];
   /** The longest context that fits an isolate; 0 if none does. */
   isolateContext: number;
+  /** Null if the model does not fit an isolate. */
+  isolate: IsolateMemory | null;
 }
 
-function linearMemory(manifest: Manifest, context: number): number {
-  return planMemory(manifest.config, { context, maxSequences: 1 }).bytes;
+function leastMemory({ config }: Manifest, context: number): number {
+  return planMemory(config, { context, kvBlocks: Math.ceil(context / BLOCK_POSITIONS) }).bytes;
 }
 
-function fits(manifest: Manifest, context: number): boolean {
-  return linearMemory(manifest, context) + JAVASCRIPT_BYTES <= ISOLATE_BYTES;
-}
-
-/** The longest context up to the model's own that fits an isolate, by bisection. */
-function longestContext(manifest: Manifest): number {
-  let [fitting, failing] = [0, manifest.config.n_positions + 1];
-  while (failing - fitting > 1) {
-    const middle = (fitting + failing) >> 1;
-    if (fits(manifest, middle)) fitting = middle;
-    else failing = middle;
+/** The Worker's plan for a model; null if it refuses the model. */
+export function isolateMemory({ config }: Manifest): IsolateMemory | null {
+  try {
+    const { context, kvBlocks, bytes } = planMemory(config, { memoryLimit: ISOLATE_WASM_BYTES });
+    return { context, kvBlocks, bytes, totalBytes: bytes + JAVASCRIPT_BYTES };
+  } catch (error) {
+    if (error instanceof EdgeformerError && error.code === "unsupported_model") return null;
+    throw error;
   }
-  return fitting;
 }
 
 export function inspectModel(manifest: Manifest): Inspection {
   const { n_positions } = manifest.config;
+  const isolate = isolateMemory(manifest);
   const contexts = [...CONTEXTS.filter((context) => context < n_positions), n_positions];
   return {
     name: manifest.name,
@@ -65,12 +71,12 @@ export function inspectModel(manifest: Manifest): Inspection {
     parts: manifest.parts.length,
     provenance: manifest.provenance,
     fidelity: manifest.fidelity ?? null,
-    memory: contexts.map((context) => ({
-      context,
-      bytes: linearMemory(manifest, context),
-      fitsIsolate: fits(manifest, context),
-    })),
-    isolateContext: longestContext(manifest),
+    memory: contexts.map((context) => {
+      const bytes = leastMemory(manifest, context);
+      return { context, bytes, fitsIsolate: bytes <= ISOLATE_WASM_BYTES };
+    }),
+    isolateContext: isolate?.context ?? 0,
+    isolate,
   };
 }
 
@@ -83,11 +89,13 @@ export function describeFidelity(fidelity: Fidelity): string {
   );
 }
 
-function verdict({ isolateContext, config }: Inspection): string {
-  if (isolateContext === config.n_positions) return "fits a 128 MB isolate at its full context";
-  if (isolateContext > 0)
-    return `fits a 128 MB isolate at a context of up to ${isolateContext} tokens: load it with that context`;
-  return "does not fit a 128 MB isolate: use a smaller model there (DistilGPT-2 has 82 M parameters), or run this one in Node.js";
+/** Whether and how a model fits an isolate, as one line. */
+export function describeIsolate(isolate: IsolateMemory | null, { config }: Manifest | Inspection): string {
+  if (!isolate)
+    return "does not fit a 128 MB isolate: use a smaller model there (DistilGPT-2 has 82 M parameters), or run this one in Node.js";
+  const { context, kvBlocks, bytes, totalBytes } = isolate;
+  const extent = context === config.n_positions ? "its full context" : `a context of ${context} tokens`;
+  return `fits a 128 MB isolate at ${extent}: ${formatBytes(bytes)} of WebAssembly memory with ${kvBlocks} KV blocks of ${BLOCK_POSITIONS} tokens, about ${formatBytes(totalBytes)} with JavaScript`;
 }
 
 /** The same for people. */
@@ -131,7 +139,7 @@ export function describeModel(inspection: Inspection): string {
       `memory, ${context} tokens`,
       `${formatBytes(bytes)}${fitsIsolate ? "" : " (more than an isolate has)"}`,
     ]);
-  rows.push(["isolate", verdict(inspection)]);
+  rows.push(["isolate", describeIsolate(inspection.isolate, inspection)]);
   const width = Math.max(...rows.map(([label]) => label.length));
   return rows.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`).join("");
 }

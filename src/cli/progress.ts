@@ -26,6 +26,7 @@ export class ProgressBar {
   #stepFrom = 0;
   #drawn = Number.NEGATIVE_INFINITY;
   #width = 0;
+  #complete = false;
 
   /** @param now milliseconds */
   constructor(stream: CliStream, now: () => number = () => performance.now()) {
@@ -42,10 +43,13 @@ export class ProgressBar {
       this.#stepStarted = now;
       this.#stepFrom = done;
       this.#drawn = Number.NEGATIVE_INFINITY;
+      this.#complete = false;
     }
     const interval = this.#stream.isTTY ? TERMINAL_MS : LOG_MS;
-    if (now - this.#started < QUIET_MS || (now - this.#drawn < interval && done < total)) return;
+    const due = now - this.#drawn >= interval || (done >= total && !this.#complete);
+    if (now - this.#started < QUIET_MS || !due) return;
     this.#drawn = now;
+    this.#complete = done >= total;
     const share = total > 0 ? Math.min(1, done / total) : 1;
     const text = `${step}${this.#bytes(done, total, now)} ${Math.floor(share * 100)} %`;
     if (!this.#stream.isTTY) {
