@@ -13,7 +13,14 @@ export {
   type TensorInfo,
   type TokenizerInfo,
 } from "./manifest.ts";
-export { type MemoryOptions, type MemoryPlan, planMemory } from "./memory.ts";
+export {
+  ISOLATE_BYTES,
+  ISOLATE_WASM_BYTES,
+  JAVASCRIPT_BYTES,
+  type MemoryOptions,
+  type MemoryPlan,
+  planMemory,
+} from "./memory.ts";
 export { Model } from "./model.ts";
 export type { GenerateOptions, SamplingOptions } from "./options.ts";
 export { fetchSource } from "./source.ts";

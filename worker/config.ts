@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { ISOLATE_WASM_BYTES } from "../src/index.ts";
 import { HttpError } from "./errors.ts";
 
 /** Cloudflare's rate-limiting binding. */
@@ -32,8 +33,7 @@ const variables = z.object({
   CONTEXT: integer(1).optional(),
   MAX_SEQUENCES: integer(1, 1024).default(8),
   KV_BLOCKS: integer(1).optional(),
-  // An isolate has 128 MB; the rest is for the JavaScript heap and the tokenizer.
-  MEMORY_LIMIT: integer(1).default(100 * 1024 * 1024),
+  MEMORY_LIMIT: integer(1).default(ISOLATE_WASM_BYTES),
   MAX_QUEUE: integer(0).default(64),
   MAX_WAIT_STEPS: integer(1).default(4096),
   LOAD_STALL_MS: integer(1).default(20_000),
