@@ -86,6 +86,10 @@ export async function hubSource(id: string, options: HubOptions = {}): Promise<C
   const revision = options.revision ?? "main";
   if (!/^[\w./-]+$/.test(revision) || revision.split("/").includes(".."))
     throw new EdgeformerError("invalid_option", `${revision} is not a revision`, { param: "revision" });
+  if (options.token !== undefined && !options.token.startsWith("hf_"))
+    throw new EdgeformerError("invalid_option", 'the hub\'s access tokens start with "hf_"', {
+      param: "token",
+    });
   const folder = join(
     options.cacheDir ?? getHFHubCachePath(),
     getRepoFolderName({ type: "model", name: id }),
