@@ -20,6 +20,7 @@ export default defineConfig({
           name,
           include: [`tests/${name}/**/*.test.ts`],
           exclude: ["**/node_modules/**"],
+          ...(name === "runtimes" && { globalSetup: "tests/runtimes/setup.ts" }),
           testTimeout: 600_000,
           hookTimeout: 600_000,
         },
