@@ -25,6 +25,7 @@ export async function bundle(
     platform: "browser",
     target: "es2022",
     metafile: true,
+    logLevel: "silent",
     format,
     outfile,
     external,

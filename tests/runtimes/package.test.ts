@@ -1,0 +1,211 @@
+import { execFile } from "node:child_process";
+import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
+import { beforeAll, describe, expect, inject, test } from "vitest";
+import { bundle } from "./bundle.ts";
+import { EXECUTABLES } from "./runtimes.ts";
+
+const HERE = new URL("./", import.meta.url).pathname;
+const ROOT = join(HERE, "../..");
+const tarball = inject("tarball");
+const project = inject("project");
+const installed = join(project, "node_modules/edgeformer");
+const run = promisify(execFile);
+
+/** A checker of this folder's node_modules. */
+const checker = (script: string, ...args: string[]) =>
+  run(process.execPath, [join(HERE, "node_modules", script), ...args], { cwd: HERE });
+
+async function filesOf(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort();
+}
+
+/** Writes a program into the project and bundles it for a browser. */
+async function bundleOf(name: string, text: string, external: string[] = []) {
+  await writeFile(join(project, name), text);
+  const { outfile, metafile } = await bundle(project, name, "esm", external);
+  return { text: await readFile(outfile, "utf8"), inputs: Object.keys(metafile.inputs) };
+}
+
+const gzipped = (text: string) => gzipSync(text, { level: 9 }).length;
+
+const CORE = 'export * from "edgeformer";';
+
+describe("what is in the package", () => {
+  let files: string[];
+  beforeAll(async () => {
+    files = await filesOf(installed);
+  });
+
+  test("holds the library, the engine, the model and nothing else", () => {
+    const expected = [
+      /^(package\.json|README\.md|LICENSE)$/,
+      /^build\/engine\.wasm$/,
+      /^types\/engine\.wasm\.d\.ts$/,
+      /^models\/fable\/(model\.json|weights\.00\.bin|README\.md)$/,
+      /^dist\/(assembly|src|worker)\/[\w/-]+(\.js|\.js\.map|\.d\.ts)$/,
+    ];
+    expect(files.filter((file) => !expected.some((pattern) => pattern.test(file)))).toEqual([]);
+    for (const pattern of expected)
+      expect(
+        files.some((file) => pattern.test(file)),
+        String(pattern),
+      ).toBe(true);
+  });
+
+  test("each module has its declarations, and a map that holds its source", async () => {
+    const modules = files.filter((file) => file.endsWith(".js"));
+    for (const module of modules) {
+      expect(files).toContain(module.replace(/js$/, "d.ts"));
+      const map = JSON.parse(await readFile(join(installed, `${module}.map`), "utf8")) as {
+        sourcesContent?: string[];
+      };
+      expect(map.sourcesContent?.join("").length, module).toBeGreaterThan(0);
+    }
+  });
+
+  test("every export leads to a file", async () => {
+    const { exports } = JSON.parse(await readFile(join(installed, "package.json"), "utf8")) as {
+      exports: Record<string, string | Record<string, string>>;
+    };
+    const targets = Object.values(exports).flatMap((target) =>
+      typeof target === "string" ? [target] : Object.values(target),
+    );
+    for (const target of targets) {
+      const wanted = target.slice(2).replace("*", "fable/model.json");
+      expect(files).toContain(wanted);
+    }
+  });
+
+  test("publint finds nothing", async () => {
+    const { stdout } = await checker("publint/src/cli.js", "run", tarball, "--strict");
+    expect(stdout).toContain("All good!");
+  });
+
+  test("are the types wrong? No", async () => {
+    const { stdout } = await checker(
+      "@arethetypeswrong/cli/dist/index.js",
+      tarball,
+      // An ES module only: require() of one works from Node.js 20.19, and older resolution knows no export map.
+      "--profile",
+      "esm-only",
+      "--format",
+      "json",
+    );
+    const { analysis } = JSON.parse(stdout) as {
+      analysis: {
+        entrypoints: Record<string, unknown>;
+        problems: { kind: string; resolutionKind?: string }[];
+      };
+    };
+    expect(Object.keys(analysis.entrypoints)).toEqual(
+      expect.arrayContaining([".", "./node", "./worker", "./engine.wasm"]),
+    );
+    const ignored = ["node10", "node16-cjs"];
+    expect(analysis.problems.filter(({ resolutionKind = "" }) => !ignored.includes(resolutionKind))).toEqual(
+      [],
+    );
+  });
+
+  test("a strict program type-checks against it, down to the declarations", async () => {
+    await writeFile(
+      join(project, "types.ts"),
+      `import { type Completion, EdgeformerError, fetchSource, loadModel, type Model } from "edgeformer";
+       import engine from "edgeformer/engine.wasm";
+       import { bundledModel, openModel } from "edgeformer/node";
+       import { createApp, type WorkerOptions } from "edgeformer/worker";
+       export async function story(): Promise<Completion | string> {
+         const model: Model = await loadModel({ module: engine, source: fetchSource("/models/fable") });
+         try { return await model.complete("Once", { temperature: 0, logprobs: 2 }); }
+         catch (error) { return error instanceof EdgeformerError ? error.code : "unknown"; }
+       }
+       export const app = (options: WorkerOptions) => createApp({ ...options, engine });
+       export const bundled: Promise<Model> = openModel(bundledModel(), { context: 128 });
+       // @ts-expect-error: the misspelt option is noticed
+       export const wrong = (model: Model) => model.complete("Once", { temprature: 0 });`,
+    );
+    const check = (resolution: string, module: string) =>
+      run(
+        process.execPath,
+        [
+          join(ROOT, "node_modules/typescript/bin/tsc"),
+          ...["--noEmit", "--strict", "--target", "es2022", "--lib", "es2023,dom,dom.asynciterable"],
+          ...["--module", module, "--moduleResolution", resolution, "--types", "", "types.ts"],
+        ],
+        { cwd: project },
+      );
+    for (const [resolution, module] of [
+      ["nodenext", "nodenext"],
+      ["bundler", "esnext"],
+    ] as const)
+      await expect(check(resolution, module)).resolves.toMatchObject({ stdout: "" });
+  });
+});
+
+describe("what an app gets that imports the core", () => {
+  test("nothing of Node's, of the command line, the converter or the Worker", async () => {
+    const { inputs, text } = await bundleOf("core.mjs", CORE);
+    const packages = new Set(
+      inputs.map((input) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1] ?? "the app"),
+    );
+    expect([...packages].sort()).toEqual([
+      "@assemblyscript/loader",
+      "edgeformer",
+      "gpt-tokenizer",
+      "the app",
+    ]);
+    expect(
+      inputs.filter((input) => /edgeformer\/dist\/(src\/(node|cli|convert)|worker)\//.test(input)),
+    ).toEqual([]);
+    expect(text).not.toMatch(/["']node:|\brequire\(|\bprocess\.|\bBuffer\./);
+  });
+
+  test("a browser bundle of the Node helpers fails: the check above can", async () => {
+    await expect(bundleOf("not-core.mjs", 'export * from "edgeformer/node";')).rejects.toThrow(/node:/);
+  });
+
+  test("only what it uses", async () => {
+    const { text } = await bundleOf("manifest.mjs", 'export { parseManifest } from "edgeformer";');
+    expect(gzipped(text)).toBeLessThan(5_000);
+    expect((await bundleOf("unused.mjs", 'import "edgeformer";')).text.trim()).toBe("");
+  });
+
+  test("engine ≤ 32 KB; JavaScript ≤ 20 KB without the tokenizer, ≤ 350 KB with it, gzip", async () => {
+    const engine = (await readFile(join(installed, "build/engine.wasm"))).length;
+    const alone = gzipped((await bundleOf("core.mjs", CORE, ["gpt-tokenizer"])).text);
+    const whole = gzipped((await bundleOf("core.mjs", CORE)).text);
+    console.table({
+      "engine.wasm": { bytes: engine, limit: 32 * 1024 },
+      "core without tokenizer, gzip": { bytes: alone, limit: 20_000 },
+      "core with tokenizer, gzip": { bytes: whole, limit: 350_000 },
+    });
+    expect(engine).toBeLessThanOrEqual(32 * 1024);
+    expect(alone).toBeLessThanOrEqual(20_000);
+    expect(whole).toBeLessThanOrEqual(350_000);
+    expect(whole).toBeGreaterThan(alone + 100_000);
+  });
+});
+
+// V8 has no WebAssembly SIMD without SSE 4.1; other processors have no such switch.
+describe.runIf(process.arch === "x64")("a runtime without SIMD", () => {
+  test.each(["node20", "node22", "node24"] as const)("gets a sentence: %s", async (version) => {
+    const folder = join(project, "no-simd");
+    await mkdir(folder, { recursive: true });
+    await cp(join(HERE, "programs/no-simd.mjs"), join(folder, "no-simd.mjs"));
+    const { stdout } = await run(EXECUTABLES[version], ["--no-enable-sse4-1", "no-simd.mjs"], {
+      cwd: folder,
+    });
+    const sentence = /^EdgeformerError unsupported_runtime this runtime has no WebAssembly SIMD; .+$/;
+    const lines = stdout.trim().split("\n");
+    expect(lines).toHaveLength(3);
+    for (const line of lines) expect(line).toMatch(sentence);
+    const { stdout: usual } = await run(EXECUTABLES[version], ["no-simd.mjs"], { cwd: folder });
+    expect(usual).toBe("loaded\nloaded\nloaded\n");
+  });
+});
