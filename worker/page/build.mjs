@@ -7,11 +7,11 @@ import { build } from "esbuild";
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const root = (file) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 
-/** The vocabulary is 470 KB, and the Worker has it anyway: worker/page/routes.ts serves it as a module. */
+/** The vocabulary is 270 KB, and the Worker has it anyway: worker/page/routes.ts serves it as a module. */
 const vocabularyFromWorker = {
   name: "vocabulary-from-worker",
   setup({ onResolve }) {
-    onResolve({ filter: /bpeRanks\/r50k_base(\.js)?$/ }, () => ({ path: "./ranks.js", external: true }));
+    onResolve({ filter: /\/r50k-merges\.ts$/ }, () => ({ path: "./merges.js", external: true }));
   },
 };
 

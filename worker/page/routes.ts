@@ -1,6 +1,6 @@
-import bpeRanks from "gpt-tokenizer/bpeRanks/r50k_base";
 import type { Context, Hono } from "hono";
 import type { Model, ModelSource } from "../../src/index.ts";
+import { R50K_MERGES } from "../../src/r50k-merges.ts";
 import type { Variables } from "../app.ts";
 import { type Env, readConfig } from "../config.ts";
 import { HttpError } from "../errors.ts";
@@ -109,10 +109,10 @@ export function mountPage(app: Hono<HonoEnv>, { files, engineDigest, modelOf, so
   });
 
   // The vocabulary is in this isolate's memory already; the page's bundle does not carry it a second time.
-  app.get("/page/ranks.js", async (c) => {
+  app.get("/page/merges.js", async (c) => {
     await guardModel(c);
-    return answer(c, "text/javascript; charset=utf-8", `r50k-${bpeRanks.length}`, () => {
-      return `export default ${JSON.stringify(bpeRanks)}`;
+    return answer(c, "text/javascript; charset=utf-8", `r50k-${R50K_MERGES.length}`, () => {
+      return `export const R50K_MERGES = "${R50K_MERGES}";`;
     });
   });
 
