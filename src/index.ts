@@ -1,3 +1,5 @@
+/** @module edgeformer */
+
 export { compileEngine } from "./compile.ts";
 export { EdgeformerError, type ErrorCode } from "./errors.ts";
 export { loadManifest, loadModel } from "./load.ts";

@@ -6,7 +6,10 @@ export const FORMAT_VERSION = 1;
 /** Largest part that the converter writes: a Workers static asset may have 25 MiB. */
 export const MAX_PART_BYTES = 20 * 1024 * 1024;
 
+/** The activation functions that the engine has. */
 export const ACTIVATIONS = ["gelu_new", "gelu_pytorch_tanh", "gelu", "relu", "silu"] as const;
+
+/** An activation function of the feed-forward block, under its Hugging Face name. */
 export type ActivationName = (typeof ACTIVATIONS)[number];
 
 /** Hyper-parameters under their names in Hugging Face's `GPT2Config`, defaults resolved. */
@@ -29,6 +32,7 @@ export interface ModelConfig {
   attention_windows: number[];
 }
 
+/** How text becomes token ids. */
 export type TokenizerInfo =
   | {
       /** GPT-2's byte-level BPE. Ids from `added_tokens` come on top of its 50257. */
@@ -56,6 +60,7 @@ export interface TensorInfo {
   bytes: number;
 }
 
+/** One file of the memory image; parts follow each other without a gap. */
 export interface PartInfo {
   file: string;
   bytes: number;

@@ -48,6 +48,7 @@ export const ISOLATE_WASM_BYTES = ISOLATE_BYTES - JAVASCRIPT_BYTES - REQUEST_BYT
 /** A context that was not asked for is not made shorter than this to fit a limit: such a model is refused. */
 const MIN_CHOSEN_CONTEXT = 128;
 
+/** What decides how much linear memory a model takes. */
 export interface MemoryOptions {
   /** Positions of the longest sequence. [n_positions, less where `memoryLimit` does not allow it] */
   context?: number;
@@ -59,6 +60,7 @@ export interface MemoryOptions {
   memoryLimit?: number;
 }
 
+/** The arena: how much of everything there is, and where it lies. */
 export interface MemoryPlan {
   context: number;
   maxSequences: number;

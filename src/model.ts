@@ -22,6 +22,7 @@ export class Model {
   private readonly scheduler: Scheduler;
   private readonly pause: () => Promise<void>;
 
+  /** @internal loadModel makes it. */
   constructor(manifest: Manifest, engine: Engine, options: ModelOptions = {}) {
     this.manifest = manifest;
     this.engine = engine;

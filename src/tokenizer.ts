@@ -7,6 +7,7 @@
 import type { TokenizerInfo } from "./manifest.ts";
 import { R50K_MERGES } from "./r50k-merges.ts";
 
+/** Text to token ids and back. */
 export interface Tokenizer {
   /** Token ids of a text. Everything in it is text: the spelling of a special token has no power. */
   encode(text: string): number[];

@@ -20,6 +20,7 @@ export interface StreamingDigest {
   digest(): ArrayBuffer | Uint8Array | Promise<ArrayBuffer | Uint8Array>;
 }
 
+/** What loadModel needs, and what it can be told. */
 export interface LoadOptions {
   /** The compiled engine (build/engine.wasm). Workers import it; elsewhere `WebAssembly.compile` makes it. */
   module: WebAssembly.Module;
@@ -65,6 +66,7 @@ export interface GeneratedLogprob extends TokenLogprob {
 /** `stop`: end-of-text, a stop token or a stop string; `length`: `maxTokens` or the context was reached. */
 export type FinishReason = "stop" | "length";
 
+/** What a generation cost, in tokens. */
 export interface Usage {
   promptTokens: number;
   completionTokens: number;
@@ -95,6 +97,7 @@ export interface Completion {
   usage: Usage;
 }
 
+/** How likely a text is, token by token. */
 export interface Score {
   ids: number[];
   /** log p(ids[i] | ids[0…i−1]); null for the first. */
@@ -105,6 +108,7 @@ export interface Score {
   perplexity: number;
 }
 
+/** What score() is to report besides. */
 export interface ScoreOptions {
   /** Alternatives per token, 0 to 100. [0] */
   topLogprobs?: number;

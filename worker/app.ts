@@ -1,3 +1,5 @@
+/** @module edgeformer/worker */
+
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
@@ -18,6 +20,7 @@ import { isPagePath, mountPage } from "./page/routes.ts";
 import { completeJson, completeStream } from "./respond.ts";
 import { completionRequest, detokenizeRequest, tokenizeRequest } from "./schema.ts";
 
+/** What createApp needs, and what it can be told. */
 export interface WorkerOptions {
   /** The compiled engine: `import engine from "edgeformer/engine.wasm"`. */
   engine: WebAssembly.Module;
@@ -29,6 +32,7 @@ export interface WorkerOptions {
   page?: PageFiles;
 }
 
+/** What a request carries from one handler to the next. */
 export type Variables = { requestId: string; log: RequestLog; tail: Promise<void> | undefined };
 
 type HonoEnv = { Bindings: Env; Variables: Variables };

@@ -1,3 +1,5 @@
+/** @module edgeformer/node */
+
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
