@@ -20,7 +20,7 @@ const LAYERS: Layer[] = [
     name: "core",
     holds: (path) => /^src\/[^/]+$/.test(path),
     inner: ["assembly"],
-    packages: ["@assemblyscript/loader", "gpt-tokenizer"],
+    packages: ["@assemblyscript/loader"],
   },
   {
     name: "node",

@@ -82,13 +82,19 @@ async function inChromium(project: string, entry: "onMainThread" | "inWorker"): 
   }
 }
 
-async function inWorkerd(project: string): Promise<Result> {
-  const { outfile } = await bundle(project, "workerd.mjs");
+/** Asks a program that runs in workerd; both its bindings, FILES and ASSETS, answer with files. */
+export async function askWorkerd(
+  project: string,
+  entry: string,
+  path: string,
+  init: { method?: string; body?: string } = {},
+): Promise<unknown> {
+  const { outfile } = await bundle(project, entry);
   const { url, server } = await serve(project);
   const miniflare = new Miniflare({
     compatibilityDate: "2026-04-01",
     modules: [
-      { type: "ESModule", path: "workerd.js", contents: await readFile(outfile, "utf8") },
+      { type: "ESModule", path: "worker.js", contents: await readFile(outfile, "utf8") },
       {
         type: "CompiledWasm",
         path: "engine.wasm",
@@ -96,12 +102,17 @@ async function inWorkerd(project: string): Promise<Result> {
       },
     ],
     serviceBindings: { FILES: { external: { address: url.slice("http://".length), http: {} } } },
+    assets: {
+      directory: join(project, "node_modules/edgeformer/models/fable"),
+      binding: "ASSETS",
+      routerConfig: { has_user_worker: true, invoke_user_worker_ahead_of_assets: true },
+    },
   } as ConstructorParameters<typeof Miniflare>[0]);
   try {
-    const response = await miniflare.dispatchFetch("http://worker/");
+    const response = await miniflare.dispatchFetch(`http://worker${path}`, init);
     const text = await response.text();
     if (!response.ok) throw new Error(text);
-    return JSON.parse(text) as Result;
+    return JSON.parse(text);
   } finally {
     await miniflare.dispose();
     server.close();
@@ -132,6 +143,6 @@ export const RUNTIMES: Record<string, (project: string) => Promise<Result>> = {
   "Bun, edgeformer/node": (project) => command(project, bun, "node.mjs"),
   "Chromium, page": (project) => inChromium(project, "onMainThread"),
   "Chromium, Web Worker": (project) => inChromium(project, "inWorker"),
-  workerd: inWorkerd,
+  workerd: async (project) => (await askWorkerd(project, "workerd.mjs", "/conformance")) as Result,
   "edge-runtime": inEdgeRuntime,
 };

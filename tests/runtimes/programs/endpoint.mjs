@@ -1,0 +1,4 @@
+import engine from "edgeformer/engine.wasm";
+import { createApp } from "edgeformer/worker";
+
+export default createApp({ engine, engineDigest: "packed" });
