@@ -119,13 +119,14 @@ describe("what is in the package", () => {
       `import { type Completion, EdgeformerError, fetchSource, loadModel, type Model } from "edgeformer";
        import engine from "edgeformer/engine.wasm";
        import { bundledModel, openModel } from "edgeformer/node";
-       import { createApp, type WorkerOptions } from "edgeformer/worker";
+       import { createApp, type Env, type WorkerOptions } from "edgeformer/worker";
        export async function story(): Promise<Completion | string> {
          const model: Model = await loadModel({ module: engine, source: fetchSource("/models/fable") });
          try { return await model.complete("Once", { temperature: 0, logprobs: 2 }); }
          catch (error) { return error instanceof EdgeformerError ? error.code : "unknown"; }
        }
        export const app = (options: WorkerOptions) => createApp({ ...options, engine });
+       export const assets = (env: Env) => env.ASSETS.fetch("https://assets.invalid/model.json");
        export const bundled: Promise<Model> = openModel(bundledModel(), { context: 128 });
        // @ts-expect-error: the misspelt option is noticed
        export const wrong = (model: Model) => model.complete("Once", { temprature: 0 });`,
