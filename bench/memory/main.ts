@@ -1,0 +1,152 @@
+// What a DistilGPT-2-shaped model costs in workerd, in memory and until its first token; docs/deploy.md quotes it.
+import { writeFileSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, parseManifest, planMemory } from "../../src/index.ts";
+import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../../tests/worker/harness.ts";
+import { modelDirectory } from "../models.ts";
+import { SHAPES } from "../shapes.ts";
+import { emptyWorker } from "./empty.ts";
+import { type Resident, workerdMemory } from "./resident.ts";
+
+const HELP = `Measures the Worker with a DistilGPT-2-shaped model in workerd, and writes bench/memory/results.json.
+
+  npx tsx memory/main.ts [--rounds 5]     in bench/, on Linux, after npm run build`;
+
+const RESULTS = fileURLToPath(new URL("results.json", import.meta.url));
+const TOKENS = 1000;
+const MB = 1e6;
+
+function median(values: number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
+
+async function json<T>(worker: RunningWorker, path: string): Promise<T> {
+  const response = await fetch(new URL(path, worker.url));
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as T;
+}
+
+async function within<T>(
+  bundle: string,
+  model: string,
+  use: (worker: RunningWorker) => Promise<T>,
+): Promise<T> {
+  const worker = await startWorker(bundle, { model });
+  try {
+    return await use(worker);
+  } finally {
+    await worker.stop();
+  }
+}
+
+/** Milliseconds from a streamed request to the first event with a token, in a Worker that has done nothing yet. */
+async function firstToken(worker: RunningWorker): Promise<number> {
+  const start = performance.now();
+  const response = await worker.post("/v1/completions", {
+    prompt: "Once upon a time",
+    max_tokens: 1,
+    stream: true,
+    ignore_eos: true,
+  });
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = ""; ; ) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`the stream ended without a token: ${text}`);
+    text += value;
+    if (text.includes("data: {")) return performance.now() - start;
+  }
+}
+
+/** Milliseconds of a load, as the Worker logs it. */
+async function loadMs(worker: RunningWorker): Promise<number> {
+  return (await worker.logged((line) => line.event === "model_loaded")).duration_ms as number;
+}
+
+async function measureMemory(bundle: string, empty: string, model: string) {
+  const baseline = await within(empty, model, async (worker) => {
+    await (await fetch(new URL("/asset", worker.url))).text();
+    return workerdMemory();
+  });
+  const above = ({ total, anonymous, peak }: Resident) => ({
+    total: total - baseline.total,
+    anonymous: anonymous - baseline.anonymous,
+    peak: peak - baseline.total,
+  });
+  return within(bundle, model, async (worker) => {
+    await json(worker, "/health");
+    const started = above(workerdMemory());
+    const { model: state } = await json<{ model: { memory_bytes: number; context: number } }>(
+      worker,
+      "/ready",
+    );
+    const loaded = above(workerdMemory());
+    const response = await worker.post("/v1/completions", {
+      prompt: "Once upon a time",
+      max_tokens: TOKENS,
+      ignore_eos: true,
+    });
+    const { usage } = (await response.json()) as { usage: { completion_tokens: number } };
+    if (usage.completion_tokens !== TOKENS)
+      throw new Error(`${usage.completion_tokens} tokens, not ${TOKENS}`);
+    return { baseline, started, loaded, generated: above(workerdMemory()), state };
+  });
+}
+
+async function measureTimes(bundle: string, empty: string, model: string, rounds: number) {
+  const times = {
+    readChunks: [] as number[],
+    readBuffer: [] as number[],
+    load: [] as number[],
+    first: [] as number[],
+  };
+  // By turns, so that whatever else the machine does touches all alike; each in a process of its own.
+  for (let round = 0; round < rounds; round++) {
+    for (const [kind, path] of [
+      ["readChunks", "/read/chunks"],
+      ["readBuffer", "/read/buffer"],
+    ] as const)
+      times[kind].push(
+        await within(empty, model, async (worker) => (await json<{ ms: number }>(worker, path)).ms),
+      );
+    await within(bundle, model, async (worker) => {
+      times.first.push(await firstToken(worker));
+      times.load.push(await loadMs(worker));
+    });
+  }
+  return Object.fromEntries(Object.entries(times).map(([kind, values]) => [kind, median(values)]));
+}
+
+const at = process.argv.indexOf("--rounds");
+if (process.argv.includes("--help")) {
+  console.error(HELP);
+  process.exit(0);
+}
+const rounds = at === -1 ? 5 : Number(process.argv[at + 1]);
+const model = await modelDirectory(SHAPES.distilgpt2!);
+const { config } = parseManifest(JSON.parse(await readFile(join(model, "model.json"), "utf8")));
+const plan = planMemory(config, { memoryLimit: ISOLATE_WASM_BYTES });
+const bundle = await buildWorker();
+const empty = await emptyWorker();
+try {
+  const memory = await measureMemory(bundle, empty, model);
+  const times = await measureTimes(bundle, empty, model, rounds);
+  const predicted = { wasm: plan.bytes, total: plan.bytes + JAVASCRIPT_BYTES };
+  const row = (name: string, { total, anonymous, peak }: Resident) =>
+    console.error(
+      `${name.padEnd(26)} ${(total / MB).toFixed(1).padStart(6)} MB, peak ${(peak / MB).toFixed(1)}, of it heaps and wasm ${(anonymous / MB).toFixed(1)}`,
+    );
+  row("an empty Worker", memory.baseline);
+  row("above it: started", memory.started);
+  row("loaded", memory.loaded);
+  row(`after ${TOKENS} tokens`, memory.generated);
+  console.error(
+    `wasm memory ${memory.state.memory_bytes}, predicted ${predicted.wasm}; total predicted ${(predicted.total / MB).toFixed(1)} MB; context ${memory.state.context}\n` +
+      `milliseconds (median of ${rounds}): ${JSON.stringify(times)}`,
+  );
+  writeFileSync(RESULTS, `${JSON.stringify({ ...memory, predicted, times }, null, 1)}\n`);
+} finally {
+  await removeBundle(bundle);
+  await rm(empty, { recursive: true });
+}
