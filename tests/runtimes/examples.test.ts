@@ -1,9 +1,9 @@
 import { readdir, readFile } from "node:fs/promises";
-import { chromium } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
 import type { Model } from "../../src/index.ts";
 import { bundledModel, openModel } from "../../src/node/index.ts";
 import { Example } from "./readme.ts";
+import { launchChromium } from "./runtimes.ts";
 
 const tarball = inject("tarball");
 
@@ -91,10 +91,7 @@ describe("each example does what its README says, from the packed library", () =
     await example.sh(install);
     await example.sh("npx vite build");
     await example.serve(serve);
-    const browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-      args: ["--no-sandbox"],
-    });
+    const browser = await launchChromium();
     try {
       const page = await browser.newPage();
       const errors: string[] = [];

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, inject, test } from "vitest";
 import { bundle } from "./bundle.ts";
-import { EXECUTABLES } from "./runtimes.ts";
+import { EXECUTABLES, launchChromium } from "./runtimes.ts";
 
 const HERE = new URL("./", import.meta.url).pathname;
 const ROOT = join(HERE, "../..");
@@ -201,5 +201,28 @@ describe.runIf(process.arch === "x64")("a runtime without SIMD", () => {
     for (const line of lines) expect(line).toMatch(sentence);
     const { stdout: usual } = await run(EXECUTABLES[version], ["no-simd.mjs"], { cwd: folder });
     expect(usual).toBe("loaded\nloaded\nloaded\n");
+  });
+
+  test("gets a sentence: Chromium", async () => {
+    const { text } = await bundleOf(
+      "no-simd-page.mjs",
+      `import { compileEngine } from "edgeformer";
+       globalThis.told = () => compileEngine(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)).then(() => "compiled", String);`,
+    );
+    const answers = [];
+    for (const flags of [["--js-flags=--no-enable-sse4-1"], []]) {
+      const browser = await launchChromium(flags);
+      try {
+        const page = await browser.newPage();
+        await page.addScriptTag({ content: text, type: "module" });
+        answers.push(await page.evaluate("told()"));
+      } finally {
+        await browser.close();
+      }
+    }
+    expect(answers).toEqual([
+      expect.stringMatching(/^EdgeformerError: this runtime has no WebAssembly SIMD; .+$/),
+      "compiled",
+    ]);
   });
 });

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { join, normalize } from "node:path";
 import { promisify } from "node:util";
 import { Miniflare } from "miniflare";
-import { chromium } from "playwright-core";
+import { type Browser, chromium } from "playwright-core";
 import { bundle } from "./bundle.ts";
 
 /** What programs/conformance.mjs gives. */
@@ -62,13 +62,18 @@ async function serve(project: string): Promise<{ url: string; server: Server }> 
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
 }
 
+/** The system's Chromium, without the sandbox that root may not have. */
+export function launchChromium(flags: string[] = []): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", ...flags],
+  });
+}
+
 async function inChromium(project: string, entry: "onMainThread" | "inWorker"): Promise<Result> {
   await bundle(project, "browser.mjs");
   const { url, server } = await serve(project);
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox"],
-  });
+  const browser = await launchChromium();
   try {
     const page = await browser.newPage();
     await page.goto(url);
