@@ -28,7 +28,7 @@ function byteReader(stream: ReadableStream<Uint8Array>): ReadableStreamBYOBReade
 export function chunksOf(stream: ReadableStream<Uint8Array>): AsyncIterableIterator<Uint8Array> {
   const filling = byteReader(stream);
   const reader = filling ?? stream.getReader();
-  let buffer: ArrayBufferLike | undefined;
+  let buffer: ArrayBuffer | undefined;
   const read = async (): Promise<IteratorResult<Uint8Array, undefined>> => {
     if (!filling) {
       const { done, value } = await (reader as ReadableStreamDefaultReader<Uint8Array>).read();
@@ -38,12 +38,12 @@ export function chunksOf(stream: ReadableStream<Uint8Array>): AsyncIterableItera
       buffer = spare ?? new ArrayBuffer(READ_BYTES);
       spare = undefined;
     }
-    // Where `min` is not known yet, chunks are smaller.
-    const { value } = await filling.read(new Uint8Array(buffer, 0, READ_BYTES), { min: READ_BYTES });
-    buffer = value?.buffer;
+    // Without `min`: Node.js 20 fails or hangs at the end of a stream with it.
+    const { value } = await filling.read(new Uint8Array(buffer, 0, READ_BYTES));
+    buffer = value?.buffer as ArrayBuffer | undefined;
     if (value !== undefined && value.byteLength > 0) return { done: false, value };
     // The last bytes may have come together with the end: then this read had none.
-    spare = value?.buffer as ArrayBuffer | undefined;
+    spare = buffer;
     return { done: true, value: undefined };
   };
   return {

@@ -21,8 +21,8 @@ export default {
       if (pathname === "/read/chunks") for await (const chunk of body) bytes += chunk.length;
       else {
         const reader = body.getReader({ mode: "byob" });
-        for (let buffer = new ArrayBuffer(262144); ; ) {
-          const { value } = await reader.read(new Uint8Array(buffer), { min: buffer.byteLength });
+        for (let buffer = new ArrayBuffer(524288); ; ) {
+          const { value } = await reader.read(new Uint8Array(buffer));
           if (!value?.byteLength) break;
           bytes += value.byteLength;
           buffer = value.buffer;

@@ -1,0 +1,233 @@
+import { createHash } from "node:crypto";
+import { beforeAll, describe, expect, test } from "vitest";
+import { EdgeformerError, fetchSource, type LoadOptions, loadModel } from "../../src/index.ts";
+import { bundledModel, engineModule, openModel } from "../../src/node/index.ts";
+import { FakeSource, type Files, flipped, fourParts, PARTS } from "./directory.ts";
+
+let files: Files;
+let expected: string;
+
+beforeAll(async () => {
+  files = await fourParts();
+  const model = await openModel(bundledModel());
+  expected = (await model.complete("Once upon a time", { maxTokens: 8, temperature: 0 })).text;
+});
+
+const load = async (options: Omit<LoadOptions, "module">) =>
+  loadModel({ module: await engineModule(), maxSequences: 1, ...options });
+
+async function textOf(options: Omit<LoadOptions, "module">): Promise<string> {
+  const model = await load(options);
+  return (await model.complete("Once upon a time", { maxTokens: 8, temperature: 0 })).text;
+}
+
+async function failure(promise: Promise<unknown>): Promise<EdgeformerError> {
+  const error = await promise.then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
+  expect(error).toBeInstanceOf(EdgeformerError);
+  return error as EdgeformerError;
+}
+
+describe("parts", () => {
+  test("are read in order, the next one's stream open before the last has ended, and no other", async () => {
+    const source = new FakeSource(files);
+    expect(await textOf({ source })).toBe(expected);
+    const [a, b, c, d] = PARTS;
+    expect(source.record).toEqual([
+      "open model.json",
+      "read model.json",
+      "close model.json",
+      ...[`open ${a}`, `open ${b}`, `read ${a}`, `close ${a}`],
+      ...[`open ${c}`, `read ${b}`, `close ${b}`],
+      ...[`open ${d}`, `read ${c}`, `close ${c}`],
+      ...[`read ${d}`, `close ${d}`],
+    ]);
+    expect(source.mostOpen).toBe(2);
+  });
+
+  test.each([1, 63, 64, 65, 4096, 1_000_003].map((bytes) => [bytes]))(
+    "whatever the size of the chunks: %i bytes",
+    async (bytes) => {
+      const small = bytes < 64 ? cut(files, 64 * bytes) : files;
+      const source = new FakeSource(small, bytes);
+      if (small === files) expect(await textOf({ source })).toBe(expected);
+      // A part of a few bytes only goes through the digest.
+      else expect((await failure(load({ source }))).message).toContain(PARTS[0]);
+    },
+  );
+
+  test("progress tells the file, from nothing to everything", async () => {
+    const seen: [number, number, string][] = [];
+    await load({
+      source: new FakeSource(files),
+      onProgress: (loaded, total, file) => void seen.push([loaded, total, file]),
+    });
+    const total = PARTS.reduce((sum, file) => sum + files.get(file)!.length, 0);
+    expect(seen[0]).toEqual([0, total, PARTS[0]]);
+    expect(seen.at(-1)).toEqual([total, total, PARTS[3]]);
+    expect(seen.map(([loaded]) => loaded)).toEqual(seen.map(([loaded]) => loaded).sort((x, y) => x - y));
+    expect([...new Set(seen.map(([, , file]) => file))]).toEqual(PARTS);
+  });
+});
+
+/** The same directory with its first part ended after `bytes`. */
+function cut(whole: Files, bytes: number): Files {
+  return new Map(whole).set(PARTS[0]!, whole.get(PARTS[0]!)!.slice(0, bytes));
+}
+
+describe("what is wrong with a part is told with its name, and every stream is let go of", () => {
+  const damages: [name: string, damage: (files: Files, file: string) => void, code: string][] = [
+    ["missing", (all, file) => void all.delete(file), "io"],
+    ["truncated", (all, file) => void all.set(file, all.get(file)!.slice(0, -1)), "invalid_model"],
+    [
+      "too long",
+      (all, file) => void all.set(file, new Uint8Array(all.get(file)!.length + 1)),
+      "invalid_model",
+    ],
+    ["first byte", (all, file) => void all.set(file, flipped(all.get(file)!, 0)), "invalid_model"],
+    [
+      "last byte",
+      (all, file) => void all.set(file, flipped(all.get(file)!, all.get(file)!.length - 1)),
+      "invalid_model",
+    ],
+    ["empty", (all, file) => void all.set(file, new Uint8Array(0)), "invalid_model"],
+  ];
+  const digests: [string, LoadOptions["digest"]][] = [
+    ["the engine's digest", undefined],
+    [
+      "the platform's",
+      () => {
+        const hash = createHash("sha256");
+        return { update: (bytes) => void hash.update(bytes), digest: async () => hash.digest() };
+      },
+    ],
+  ];
+  for (const [digestName, digest] of digests)
+    for (const file of PARTS)
+      test.each(damages)(`${file} %s, by ${digestName}`, async (_, damage, code) => {
+        const damaged: Files = new Map(files);
+        damage(damaged, file);
+        const source = new FakeSource(damaged);
+        const options = digest ? { source, digest } : { source };
+        const error = await failure(load(options));
+        expect(error.code).toBe(code);
+        expect(error.message).toContain(file);
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(source.stillOpen).toEqual(new Set());
+        // Mended, the same call works.
+        expect(await textOf({ ...options, source: new FakeSource(files) })).toBe(expected);
+      });
+
+  test("a stream that breaks in the middle", async () => {
+    const source = new FakeSource(files, 100_000, (file, chunk) => {
+      if (file === PARTS[2] && chunk === 3) throw new TypeError("connection reset");
+    });
+    const error = await failure(load({ source }));
+    expect(error).toMatchObject({ code: "io" });
+    expect(error.message).toContain(PARTS[2]);
+    expect(error.message).toContain("connection reset");
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(source.stillOpen).toEqual(new Set());
+  });
+
+  test("an error of onProgress ends the load", async () => {
+    const source = new FakeSource(files);
+    const onProgress = (loaded: number) => {
+      if (loaded > 1_000_000) throw new EdgeformerError("overloaded", "enough");
+    };
+    expect(await failure(load({ source, onProgress }))).toMatchObject({ code: "overloaded" });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(source.stillOpen).toEqual(new Set());
+  });
+});
+
+describe("an abort", () => {
+  test("ends a load whose source hangs and does not listen", async () => {
+    const abort = new AbortController();
+    const source = new FakeSource(files, 100_000, (file, chunk) => {
+      if (file !== PARTS[1] || chunk !== 2) return;
+      setImmediate(() => abort.abort());
+      return new Promise(() => {});
+    });
+    const error = await failure(load({ source, signal: abort.signal }));
+    expect(error).toMatchObject({ code: "aborted" });
+    expect(error.message).toContain(PARTS[1]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(source.stillOpen).toEqual(new Set());
+  });
+
+  test("before the start reads nothing but what it cancels", async () => {
+    const source = new FakeSource(files);
+    expect(await failure(load({ source, signal: AbortSignal.abort() }))).toMatchObject({ code: "aborted" });
+    expect(source.record).not.toContain("read model.json");
+  });
+});
+
+describe("fetchSource", () => {
+  const base = "https://models.example/dir/";
+  const answer = (make: (bytes: Uint8Array<ArrayBuffer>) => BodyInit) => async (url: string) => {
+    const bytes = files.get(url.slice(base.length));
+    return bytes ? new Response(make(bytes)) : new Response("no", { status: 404 });
+  };
+
+  test("byte streams, which fill our buffer, and others, whose chunks are their own", async () => {
+    const bodies: ((bytes: Uint8Array<ArrayBuffer>) => BodyInit)[] = [
+      (bytes) => bytes,
+      (bytes) => new Blob([bytes]).stream(),
+      (bytes) => {
+        let at = 0;
+        return new ReadableStream({
+          pull(controller) {
+            controller.enqueue(bytes.slice(at, (at += 70_000)));
+            if (at >= bytes.length) controller.close();
+          },
+        });
+      },
+      (bytes) => {
+        let at = 0;
+        return new ReadableStream({
+          type: "bytes",
+          pull(controller) {
+            controller.enqueue(bytes.slice(at, (at += 70_000)));
+            if (at >= bytes.length) controller.close();
+          },
+        } as UnderlyingByteSource);
+      },
+    ];
+    for (const body of bodies)
+      expect(await textOf({ source: fetchSource(base.slice(0, -1), answer(body)) })).toBe(expected);
+  });
+
+  test("a stream that is left is cancelled, read or not", async () => {
+    const cancelled: string[] = [];
+    const source = fetchSource(base, async (url) => {
+      const file = url.slice(base.length);
+      if (file === "model.json") return new Response(files.get(file));
+      return new Response(
+        new ReadableStream({
+          pull: (controller) => controller.enqueue(new Uint8Array(100_000)),
+          cancel: () => void cancelled.push(file),
+        }),
+      );
+    });
+    expect((await failure(load({ source }))).message).toContain(PARTS[0]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(cancelled.sort()).toEqual(PARTS.slice(0, 2));
+  });
+
+  test.each([
+    [404, "invalid_model"],
+    [500, "io"],
+    [206, "io"],
+  ])("status %i is %s", async (status, code) => {
+    const source = fetchSource(base, async (url) =>
+      url.endsWith(PARTS[1]!) ? new Response("x", { status }) : answer((bytes) => bytes)(url),
+    );
+    const error = await failure(load({ source }));
+    expect(error.code).toBe(code);
+    expect(error.message).toContain(PARTS[1]);
+    expect(error.message).toContain(String(status));
+  });
+});
