@@ -25,7 +25,7 @@ export {
 } from "./memory.ts";
 export { Model } from "./model.ts";
 export type { GenerateOptions, SamplingOptions } from "./options.ts";
-export { fetchSource } from "./source.ts";
+export { type Bucket, bucketSource, fetchSource } from "./source.ts";
 export { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 export type {
   Completion,

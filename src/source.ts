@@ -91,3 +91,34 @@ export function fetchSource(
     },
   };
 }
+
+/** What `bucketSource` uses of an R2 bucket. */
+export interface Bucket {
+  get(key: string): Promise<{ body: ReadableStream<Uint8Array> } | null>;
+}
+
+/**
+ * A model directory in an R2 bucket.
+ *
+ * @param prefix what the keys begin with, for example `models/mine/` [nothing]
+ */
+export function bucketSource(bucket: Bucket, prefix = ""): ModelSource {
+  return {
+    name: `the bucket's ${prefix}`,
+    async open(file) {
+      let object: Awaited<ReturnType<Bucket["get"]>>;
+      try {
+        object = await bucket.get(prefix + file);
+      } catch (cause) {
+        throw new EdgeformerError(
+          "io",
+          `${file}: the bucket could not be read at ${prefix}${file} (${String(cause)})`,
+          { cause },
+        );
+      }
+      if (object === null)
+        throw new EdgeformerError("invalid_model", `${file}: the bucket has no object ${prefix}${file}`);
+      return chunksOf(object.body);
+    },
+  };
+}

@@ -20,14 +20,14 @@ import { isPagePath, mountPage } from "./page/routes.ts";
 import { completeJson, completeStream } from "./respond.ts";
 import { completionRequest, detokenizeRequest, tokenizeRequest } from "./schema.ts";
 
+/** What createApp needs, and what it can be told. */
 export type { Env } from "./config.ts";
 
-/** What createApp needs, and what it can be told. */
 export interface WorkerOptions {
   /** The compiled engine: `import engine from "edgeformer/engine.wasm"`. */
   engine: WebAssembly.Module;
-  /** SHA-256 of the engine's bytes, for `system_fingerprint`; a module does not give its bytes away. */
-  engineDigest: string;
+  /** SHA-256 of the engine's bytes, for `system_fingerprint`; a module does not give its bytes away. [left out] */
+  engineDigest?: string;
   /** Where the model directory is. [the root of the `ASSETS` binding] */
   source?: (env: Env) => ModelSource;
   /** What `GET /` shows, made by worker/page/build.mjs. [no page] */
@@ -71,6 +71,7 @@ const OPEN = new Set(["/health", "/ready", "/openapi.json"]);
 
 /** The HTTP endpoint around one model. Everything in it is per isolate; nothing is computed before a request. */
 export function createApp(options: WorkerOptions): Hono<HonoEnv> {
+  const { engineDigest = "" } = options;
   const app = new Hono<HonoEnv>();
   const host = new ModelHost();
   const source = options.source ?? assetsSource;
@@ -142,7 +143,7 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
     checkName(model, request.model);
     const plan = planCompletion(model, request, config);
     c.var.log.stream = request.stream;
-    const job = { model, plan, config, fingerprint: await fingerprint(model.manifest, options.engineDigest) };
+    const job = { model, plan, config, fingerprint: await fingerprint(model.manifest, engineDigest) };
     return request.stream ? completeStream(c, job) : completeJson(c, job);
   });
 
@@ -175,8 +176,7 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
     return c.json({ prompt: text, content: text });
   });
 
-  if (options.page)
-    mountPage(app, { files: options.page, engineDigest: options.engineDigest, modelOf, source });
+  if (options.page) mountPage(app, { files: options.page, engineDigest, modelOf, source });
 
   const methods = new Map<string, string[]>();
   for (const { path, method } of app.routes)
