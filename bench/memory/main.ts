@@ -8,7 +8,7 @@ import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../.
 import { modelDirectory } from "../models.ts";
 import { SHAPES } from "../shapes.ts";
 import { emptyWorker } from "./empty.ts";
-import { type Resident, workerdMemory } from "./resident.ts";
+import { type Resident, workerdCpuMs, workerdMemory } from "./resident.ts";
 
 const HELP = `Measures the Worker with a DistilGPT-2-shaped model in workerd, and writes bench/memory/results.json.
 
@@ -64,6 +64,31 @@ async function loadMs(worker: RunningWorker): Promise<number> {
   return (await worker.logged((line) => line.event === "model_loaded")).duration_ms as number;
 }
 
+async function generate(worker: RunningWorker, tokens: number): Promise<void> {
+  const response = await worker.post("/v1/completions", {
+    prompt: "Once upon a time",
+    max_tokens: tokens,
+    ignore_eos: true,
+  });
+  const { usage } = (await response.json()) as { usage?: { completion_tokens: number } };
+  if (usage?.completion_tokens !== tokens) throw new Error(`the Worker answered ${response.status}`);
+}
+
+/** CPU time of a load, and of a token in the middle of a text: what Cloudflare bills. */
+async function measureCpu(bundle: string, model: string) {
+  return within(bundle, model, async (worker) => {
+    await json(worker, "/health");
+    const start = workerdCpuMs();
+    await json(worker, "/ready");
+    const loaded = workerdCpuMs();
+    // The first tokens pay for the compilers.
+    await generate(worker, 100);
+    const warm = workerdCpuMs();
+    await generate(worker, 400);
+    return { load: loaded - start, token: (workerdCpuMs() - warm) / 400 };
+  });
+}
+
 async function measureMemory(bundle: string, empty: string, model: string) {
   const baseline = await within(empty, model, async (worker) => {
     await (await fetch(new URL("/asset", worker.url))).text();
@@ -82,14 +107,7 @@ async function measureMemory(bundle: string, empty: string, model: string) {
       "/ready",
     );
     const loaded = above(workerdMemory());
-    const response = await worker.post("/v1/completions", {
-      prompt: "Once upon a time",
-      max_tokens: TOKENS,
-      ignore_eos: true,
-    });
-    const { usage } = (await response.json()) as { usage: { completion_tokens: number } };
-    if (usage.completion_tokens !== TOKENS)
-      throw new Error(`${usage.completion_tokens} tokens, not ${TOKENS}`);
+    await generate(worker, TOKENS);
     return { baseline, started, loaded, generated: above(workerdMemory()), state };
   });
 }
@@ -131,6 +149,10 @@ const bundle = await buildWorker();
 const empty = await emptyWorker();
 try {
   const memory = await measureMemory(bundle, empty, model);
+  const cpu = {
+    distilgpt2: await measureCpu(bundle, model),
+    fable: await measureCpu(bundle, await modelDirectory(SHAPES.fable!)),
+  };
   const times = await measureTimes(bundle, empty, model, rounds);
   const predicted = { wasm: plan.bytes, total: plan.bytes + JAVASCRIPT_BYTES };
   const row = (name: string, { total, anonymous, peak }: Resident) =>
@@ -143,9 +165,10 @@ try {
   row(`after ${TOKENS} tokens`, memory.generated);
   console.error(
     `wasm memory ${memory.state.memory_bytes}, predicted ${predicted.wasm}; total predicted ${(predicted.total / MB).toFixed(1)} MB; context ${memory.state.context}\n` +
-      `milliseconds (median of ${rounds}): ${JSON.stringify(times)}`,
+      `milliseconds (median of ${rounds}): ${JSON.stringify(times)}\n` +
+      `CPU milliseconds of a load and of a token: ${JSON.stringify(cpu)}`,
   );
-  writeFileSync(RESULTS, `${JSON.stringify({ ...memory, predicted, times }, null, 1)}\n`);
+  writeFileSync(RESULTS, `${JSON.stringify({ ...memory, predicted, cpu, times }, null, 1)}\n`);
 } finally {
   await removeBundle(bundle);
   await rm(empty, { recursive: true });

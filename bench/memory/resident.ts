@@ -33,6 +33,16 @@ function workerdPid(): number {
   throw new Error("no workerd is running: this measurement needs Linux");
 }
 
+/** Ticks of the clock that /proc counts CPU time with; USER_HZ is 100 on every Linux that Node.js runs on. */
+const TICK_MS = 10;
+
+/** CPU time that the workerd that this process started has used so far, all threads, in milliseconds. */
+export function workerdCpuMs(): number {
+  const stat = readFileSync(`/proc/${workerdPid()}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
+
 /** Resident memory of the workerd that this process started. */
 export function workerdMemory(): Resident {
   return statusOf(workerdPid());
