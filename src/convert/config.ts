@@ -94,9 +94,9 @@ function neoAttentionLayers(fields: Fields, layers: number): string[] {
     if (!Array.isArray(types)) fail("attention_types must be a list");
     for (const entry of types as unknown[]) {
       const [pattern, repeat] = Array.isArray(entry) ? entry : [];
-      if (!Array.isArray(pattern) || !Number.isInteger(repeat) || repeat < 0 || repeat > layers)
+      if (!Array.isArray(pattern) || pattern.length > layers || !Number.isInteger(repeat) || repeat < 0)
         fail(`attention_types must hold pairs such as [["global", "local"], 12]`);
-      for (let i = 0; i < repeat; i++) kinds.push(...pattern);
+      for (let i = 0; i < repeat && kinds.length <= layers; i++) kinds.push(...pattern);
     }
   }
   if (kinds.length !== layers || !kinds.every((kind) => kind === "global" || kind === "local"))

@@ -352,7 +352,9 @@ class Unpickler {
         case 0x93: {
           // STACK_GLOBAL
           const name = this.#pop();
-          push(this.#global(String(this.#pop()), String(name)));
+          const module = this.#pop();
+          if (typeof name !== "string" || typeof module !== "string") this.#damaged();
+          push(this.#global(module, name));
           break;
         }
         case 0x51: // BINPERSID

@@ -29,7 +29,7 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
     if (typeof name !== "string" || !(tensor instanceof PickledTensor))
       throw new EdgeformerError(
         "invalid_model",
-        `${source.name}: ${String(name)} is not a tensor; a checkpoint holds the model's weights and nothing else`,
+        `${source.name}: ${typeof name === "string" ? name : "one of its keys"} is not a tensor; a checkpoint holds the model's weights and nothing else`,
       );
     const place = places.get(tensor.storage.key);
     const size = DTYPE_BYTES[tensor.storage.dtype] as number;

@@ -44,3 +44,44 @@ export function roundedWeights(weights: Weights, quantize: Quantizer = quantizeR
     },
   };
 }
+
+export interface RawTensor {
+  dtype: string;
+  shape: number[];
+  bytes: Uint8Array;
+}
+
+/** A safetensors file of these tensors, or with another header. */
+export function safetensorsFile(tensors: Record<string, RawTensor>, header?: unknown): Buffer {
+  let offset = 0;
+  const entries = Object.entries(tensors).map(([name, { dtype, shape, bytes }]) => {
+    const data_offsets = [offset, (offset += bytes.length)];
+    return [name, { dtype, shape, data_offsets }];
+  });
+  const json = Buffer.from(JSON.stringify(header ?? Object.fromEntries(entries)));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return Buffer.concat([length, json, ...Object.values(tensors).map(({ bytes }) => bytes)]);
+}
+
+/** The tensors of a safetensors file. */
+export function rawTensors(file: Buffer): Record<string, RawTensor> {
+  const start = 8 + Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.toString("utf8", 8, start)) as Record<
+    string,
+    { dtype: string; shape: number[]; data_offsets: [number, number] }
+  >;
+  const { __metadata__, ...tensors } = header;
+  return Object.fromEntries(
+    Object.entries(tensors).map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [begin, end],
+        },
+      ]) => [name, { dtype, shape, bytes: Uint8Array.from(file.subarray(start + begin, start + end)) }],
+    ),
+  );
+}
