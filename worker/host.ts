@@ -27,11 +27,15 @@ interface Attempt {
   loadedBytes: number;
   totalBytes: number;
   outcome: "pending" | "ready" | "failed";
+  /** Nothing of it runs any more: the next one can have its memory. */
+  ended: boolean;
   error: unknown;
 }
 
 /** How often those who wait look whether the model is there. */
 const POLL_MS = 10;
+/** How long a load waits for one that was given up to let go of its memory; dead requests never do. */
+const LET_GO_MS = 1000;
 
 /**
  * The isolate's one model: loaded by the first request that needs it and shared by all.
@@ -72,20 +76,29 @@ export class ModelHost {
   async model({ load, stallMs, keepAlive }: LoadRequest): Promise<Model> {
     if (this.#model) return this.#model;
     if (this.#attempt?.outcome === "pending") return this.#follow(this.#attempt, stallMs);
+    const previous = this.#attempt;
     const attempt: Attempt = {
       number: ++this.#attempts,
       file: "model.json",
       loadedBytes: 0,
       totalBytes: 0,
       outcome: "pending",
+      ended: false,
       error: undefined,
     };
     this.#attempt = attempt;
-    keepAlive(this.#run(attempt, load, stallMs));
+    keepAlive(this.#run(attempt, previous, load, stallMs));
     return this.#follow(attempt, stallMs);
   }
 
-  async #run(attempt: Attempt, load: LoadRequest["load"], stallMs: number): Promise<void> {
+  async #run(
+    attempt: Attempt,
+    previous: Attempt | undefined,
+    load: LoadRequest["load"],
+    stallMs: number,
+  ): Promise<void> {
+    for (let waited = 0; previous && !previous.ended && waited < LET_GO_MS; waited += POLL_MS)
+      await scheduler.wait(POLL_MS);
     const started = Date.now();
     // Only this request may touch its streams, so only it can let go of those that hang.
     const givenUp = new AbortController();
@@ -122,6 +135,8 @@ export class ModelHost {
       );
     } catch (error) {
       fail(attempt, error);
+    } finally {
+      attempt.ended = true;
     }
   }
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
+import { Engine } from "../../src/engine.ts";
 import { EdgeformerError, fetchSource, type LoadOptions, loadModel } from "../../src/index.ts";
 import { bundledModel, engineModule, openModel } from "../../src/node/index.ts";
 import { FakeSource, type Files, flipped, fourParts, PARTS } from "./directory.ts";
@@ -141,6 +142,28 @@ describe("what is wrong with a part is told with its name, and every stream is l
     await new Promise((resolve) => setImmediate(resolve));
     expect(source.stillOpen).toEqual(new Set());
   });
+});
+
+test("a failed load leaves its memory to the next try of the same model, and to no other", async () => {
+  // The spy also keeps the engines from being collected.
+  const writes = vi.spyOn(Engine.prototype, "writeWeights");
+  try {
+    const engines = () => new Set(writes.mock.contexts).size;
+    const damaged: Files = new Map(files).set(PARTS[3]!, flipped(files.get(PARTS[3]!)!, 0));
+    for (let i = 0; i < 3; i++) await failure(load({ source: new FakeSource(damaged) }));
+    expect(engines()).toBe(1);
+    await failure(load({ source: new FakeSource(damaged), context: 64 }));
+    expect(engines()).toBe(2);
+    await failure(load({ source: new FakeSource(damaged) }));
+    const before = engines();
+    expect(await textOf({ source: new FakeSource(files) })).toBe(expected);
+    expect(engines()).toBe(before);
+    // A model that was handed out keeps its engine to itself.
+    expect(await textOf({ source: new FakeSource(files) })).toBe(expected);
+    expect(engines()).toBe(before + 1);
+  } finally {
+    writes.mockRestore();
+  }
 });
 
 describe("an abort", () => {
