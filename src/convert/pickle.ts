@@ -2,84 +2,9 @@
 // torch.save uses for a dictionary of tensors. A pickle is a program; this reader has no way to run one: it
 // builds dictionaries, lists, tuples, numbers, strings and tensor descriptions, and refuses everything else.
 import { EdgeformerError } from "../errors.ts";
-
-/** torch's storage classes and the dtypes (safetensors' names) of their elements. */
-const STORAGE_DTYPES: Readonly<Record<string, string>> = {
-  DoubleStorage: "F64",
-  FloatStorage: "F32",
-  HalfStorage: "F16",
-  BFloat16Storage: "BF16",
-  LongStorage: "I64",
-  IntStorage: "I32",
-  ShortStorage: "I16",
-  CharStorage: "I8",
-  ByteStorage: "U8",
-  BoolStorage: "BOOL",
-};
-
-/** A block of elements that lies elsewhere in the file. */
-export class PickledStorage {
-  readonly dtype: string;
-  readonly key: string;
-  readonly elements: number;
-
-  constructor(dtype: string, key: string, elements: number) {
-    this.dtype = dtype;
-    this.key = key;
-    this.elements = elements;
-  }
-}
-
-/** A view of a storage. */
-export class PickledTensor {
-  readonly storage: PickledStorage;
-  /** In elements, like the strides. */
-  readonly offset: number;
-  readonly shape: number[];
-  readonly strides: number[];
-
-  constructor(storage: PickledStorage, offset: number, shape: number[], strides: number[]) {
-    this.storage = storage;
-    this.offset = offset;
-    this.shape = shape;
-    this.strides = strides;
-  }
-}
-
-/** A name from the short list of things that the reader knows how to build. */
-class KnownGlobal {
-  readonly name: string;
-
-  constructor(name: string) {
-    this.name = name;
-  }
-}
-
-/** A tuple, told from a list so that it cannot be appended to. */
-class Tuple {
-  readonly items: unknown[];
-
-  constructor(items: unknown[]) {
-    this.items = items;
-  }
-}
+import { build, knownGlobal, PickledTensor, persistentStorage, Tuple } from "./pickle-values.ts";
 
 const MARK = Symbol("mark");
-
-const BUILDERS = [
-  "collections.OrderedDict",
-  "torch._utils._rebuild_tensor",
-  "torch._utils._rebuild_tensor_v2",
-  "torch._utils._rebuild_parameter",
-];
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function counts(value: unknown): number[] | undefined {
-  return value instanceof Tuple && value.items.every(isCount) ? (value.items as number[]) : undefined;
-}
 
 class Unpickler {
   readonly #bytes: Uint8Array;
@@ -175,56 +100,9 @@ class Unpickler {
     return new Tuple(items);
   }
 
-  #global(module: string, name: string): KnownGlobal {
-    const full = `${module}.${name}`;
-    if (BUILDERS.includes(full) || (module === "torch" && Object.hasOwn(STORAGE_DTYPES, name)))
-      return new KnownGlobal(full);
-    return this.fail(
-      `the pickle in it wants ${JSON.stringify(full)}, which is no part of a tensor; nothing was executed. Ask for a safetensors file`,
-    );
-  }
-
-  #persistent(id: unknown): PickledStorage {
-    const [kind, type, key, , elements, view] = id instanceof Tuple ? id.items : [];
-    const name = type instanceof KnownGlobal ? type.name.replace("torch.", "") : "";
-    const dtype = Object.hasOwn(STORAGE_DTYPES, name) ? STORAGE_DTYPES[name] : undefined;
-    if (kind !== "storage" || dtype === undefined || typeof key !== "string" || !isCount(elements))
-      this.fail("the pickle in it refers to something that is no tensor storage");
-    if (view !== undefined && view !== null)
-      this.fail("the pickle in it was written by a version of torch before 0.4, which is not supported");
-    return new PickledStorage(dtype as string, key as string, elements as number);
-  }
-
-  #tensor(args: unknown[]): PickledTensor {
-    const [storage, offset, shape, strides] = [args[0], args[1], counts(args[2]), counts(args[3])];
-    if (
-      !(storage instanceof PickledStorage) ||
-      !isCount(offset) ||
-      !shape ||
-      shape.length !== strides?.length
-    )
-      return this.fail("the pickle in it describes a tensor that makes no sense");
-    const empty = shape.includes(0);
-    const last = shape.reduce((sum, size, i) => sum + (size - 1) * (strides[i] as number), offset);
-    if (!empty && !(last < storage.elements))
-      this.fail(`a tensor reaches to element ${last} of a storage of ${storage.elements}`);
-    return new PickledTensor(storage, offset, shape, strides);
-  }
-
   #reduce(): unknown {
     const args = this.#pop();
-    const callable = this.#pop();
-    if (!(callable instanceof KnownGlobal) || !(args instanceof Tuple)) this.#damaged();
-    if (callable.name === "collections.OrderedDict") {
-      if (args.items.length > 0) this.fail("the pickle in it builds a dictionary in an unknown way");
-      return new Map();
-    }
-    if (callable.name === "torch._utils._rebuild_parameter") {
-      if (!(args.items[0] instanceof PickledTensor)) this.#damaged();
-      return args.items[0];
-    }
-    if (!BUILDERS.includes(callable.name)) this.fail(`the pickle in it calls ${callable.name}`);
-    return this.#tensor(args.items);
+    return build(this.#pop(), args, this.#file) ?? this.#damaged();
   }
 
   #setItems(items: unknown[]): void {
@@ -347,18 +225,18 @@ class Unpickler {
           this.#setItems(this.#popToMark());
           break;
         case 0x63: // GLOBAL
-          push(this.#global(this.#line(), this.#line()));
+          push(knownGlobal(this.#line(), this.#line(), this.#file));
           break;
         case 0x93: {
           // STACK_GLOBAL
           const name = this.#pop();
           const module = this.#pop();
           if (typeof name !== "string" || typeof module !== "string") this.#damaged();
-          push(this.#global(module, name));
+          push(knownGlobal(module, name, this.#file));
           break;
         }
         case 0x51: // BINPERSID
-          push(this.#persistent(this.#pop()));
+          push(persistentStorage(this.#pop(), this.#file));
           break;
         case 0x52: // REDUCE
           push(this.#reduce());

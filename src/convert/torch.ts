@@ -2,7 +2,8 @@ import { EdgeformerError } from "../errors.ts";
 import type { ByteSource } from "./bytes.ts";
 import { type Checkpoint, type CheckpointTensor, elements } from "./checkpoint.ts";
 import { DTYPE_BYTES, FLOAT_DTYPES, isFloatDtype, toFloat32 } from "./dtype.ts";
-import { type PickledStorage, PickledTensor, readPickle } from "./pickle.ts";
+import { readPickle } from "./pickle.ts";
+import { type PickledStorage, PickledTensor } from "./pickle-values.ts";
 import { readZipDirectory, zipDataOffset } from "./zip.ts";
 
 /** The pickle describes the tensors, a few hundred bytes each. */
