@@ -94,6 +94,7 @@ export function fetchSource(
 
 /** What `bucketSource` uses of an R2 bucket. */
 export interface Bucket {
+  /** The object under a key; null where there is none. */
   get(key: string): Promise<{ body: ReadableStream<Uint8Array> } | null>;
 }
 

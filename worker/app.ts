@@ -20,9 +20,9 @@ import { isPagePath, mountPage } from "./page/routes.ts";
 import { completeJson, completeStream } from "./respond.ts";
 import { completionRequest, detokenizeRequest, tokenizeRequest } from "./schema.ts";
 
-/** What createApp needs, and what it can be told. */
 export type { Env } from "./config.ts";
 
+/** What createApp needs, and what it can be told. */
 export interface WorkerOptions {
   /** The compiled engine: `import engine from "edgeformer/engine.wasm"`. */
   engine: WebAssembly.Module;

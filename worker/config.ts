@@ -9,7 +9,11 @@ export interface RateLimiter {
 
 /** Bindings and variables of the Worker; docs/api.md lists them. */
 export interface Env {
-  ASSETS: { fetch: typeof fetch };
+  /** The static assets: the model directory. */
+  ASSETS: {
+    /** Answers with a file of the assets. */
+    fetch: typeof fetch;
+  };
   RATE_LIMITER?: RateLimiter;
   [variable: string]: unknown;
 }
