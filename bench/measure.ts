@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { cpus, release, totalmem, type } from "node:os";
+import { cpus, loadavg, release, totalmem, type } from "node:os";
 
 /** Middle value; the mean of the two middle ones of an even number. */
 export function median(values: readonly number[]): number {
@@ -47,6 +47,8 @@ export interface Machine {
   cores: number;
   memoryGiB: number;
   os: string;
+  /** Runnable processes in the minute before the end; the benchmark itself is one. */
+  load: number;
   versions: Record<string, string>;
   date: string;
 }
@@ -76,6 +78,7 @@ export function machine(packages: string[]): Machine {
     cores: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     os: `${type()} ${release()}`,
+    load: loadavg()[0]!,
     versions,
     date: new Date().toISOString().slice(0, 10),
   };

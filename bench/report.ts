@@ -23,9 +23,9 @@ function table(header: string[], rows: Row[]): string {
   return [line(header), line(header.map((_, i) => (i === 0 ? "---" : "---:"))), ...rows.map(line)].join("\n");
 }
 
-function describeMachine({ cpu, cores, memoryGiB, os, versions, date }: Machine): string {
+function describeMachine({ cpu, cores, memoryGiB, os, load, versions, date }: Machine): string {
   const list = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  return `${date}, ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${os}; ${list.join(", ")}.`;
+  return `${date}, ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${os}, load ${load.toFixed(1)} at the end (1 is this benchmark alone); ${list.join(", ")}.`;
 }
 
 /** A target of the project, what was measured, and whether it is met. */
