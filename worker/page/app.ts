@@ -203,6 +203,8 @@ element("form").addEventListener("keydown", (event) => {
 stopButton.addEventListener("click", () => running?.abort());
 localSwitch.addEventListener("change", () => void switchPlace());
 
+// Where the controls stand beside the text, there is room for all of them.
+element<HTMLDetailsElement>("more").open = matchMedia("(min-width: 56.01rem)").matches;
 element("needs-script").hidden = true;
 element("form").hidden = false;
 void start();

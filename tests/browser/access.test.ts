@@ -1,0 +1,166 @@
+import { createRequire } from "node:module";
+import type { AxeResults } from "axe-core";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
+import {
+  canRun,
+  finished,
+  fixSeed,
+  generate,
+  launch,
+  runInBrowser,
+  setSlider,
+  type Visit,
+  visit,
+} from "./chromium.ts";
+
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+
+/** Every rule of axe that the page breaks, with the elements at fault. */
+async function violations(page: Page): Promise<string[]> {
+  // The page's policy admits no foreign script; the driver puts it in past the policy.
+  await page.evaluate(await import("node:fs/promises").then((fs) => fs.readFile(AXE, "utf8")));
+  const { violations } = await page.evaluate(() =>
+    (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run(),
+  );
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map((node) => `${id}: ${node.html}: ${node.failureSummary}`),
+  );
+}
+
+describe.runIf(canRun)("the page, for everyone", () => {
+  let browser: Browser;
+  let bundle: string;
+  let worker: RunningWorker;
+  let open: Visit | undefined;
+
+  beforeAll(async () => {
+    bundle = await buildWorker();
+    worker = await startWorker(bundle, { vars: { PUBLIC_MODEL: "true" } });
+    browser = await launch();
+  });
+  afterEach(async () => {
+    await open?.close();
+    open = undefined;
+  });
+  afterAll(async () => {
+    await browser.close();
+    await worker.stop();
+    await removeBundle(bundle);
+  });
+
+  async function enter(options?: BrowserContextOptions): Promise<Page> {
+    open = await visit(browser, worker.url, options);
+    return open.page;
+  }
+
+  const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
+  const LOOKS: [string, BrowserContextOptions][] = [
+    ["light", { colorScheme: "light" }],
+    ["dark", { colorScheme: "dark" }],
+    ["a phone", { ...PHONE, colorScheme: "light" }],
+    ["a phone in the dark", { ...PHONE, colorScheme: "dark" }],
+  ];
+
+  it.each(LOOKS)("breaks no rule of axe: %s", async (_, options) => {
+    const page = await enter(options);
+    expect(await violations(page)).toEqual([]);
+    await fixSeed(page);
+    await runInBrowser(page);
+    await generate(page);
+    await page.locator("#verdict.same").waitFor();
+    await page.locator("#story .token").nth(20).click();
+    await page.locator("#more").evaluate((more: HTMLDetailsElement) => {
+      more.open = true;
+    });
+    expect(await page.locator("#detail").isVisible()).toBe(true);
+    expect(await violations(page)).toEqual([]);
+    await page.fill("#prompt", "word ".repeat(600));
+    await generate(page);
+    expect(await page.locator("#error").isVisible()).toBe(true);
+    expect(await violations(page)).toEqual([]);
+  });
+
+  it("fits a narrow phone: nothing sticks out, and the alternatives neither", async () => {
+    const page = await enter({ viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true });
+    await fixSeed(page);
+    await generate(page);
+    const tokens = page.locator("#story .token");
+    for (const index of [0, 3, 5, 20]) {
+      await tokens.nth(index).tap();
+      const box = (await page.locator("#detail").boundingBox())!;
+      expect(box.x).toBeGreaterThanOrEqual(0);
+      expect(box.x + box.width).toBeLessThanOrEqual(320);
+    }
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+  });
+
+  it("works by keyboard alone", async () => {
+    const page = await enter();
+    await fixSeed(page);
+    await setSlider(page, "max_tokens", 30);
+    await page.evaluate(() => {
+      (document.activeElement as HTMLElement).blur();
+      getSelection()?.removeAllRanges();
+    });
+    const focused = () => page.evaluate(() => document.activeElement?.id ?? "");
+    /** Presses a key until an element has the focus. */
+    const reach = async (id: string, key = "Tab") => {
+      for (let presses = 0; (await focused()) !== id; presses++) {
+        expect(presses, `${key} never reaches #${id}`).toBeLessThan(60);
+        await page.keyboard.press(key);
+      }
+    };
+    await page.keyboard.press("Tab");
+    await reach("prompt");
+    await page.keyboard.press("ControlOrMeta+a");
+    await page.keyboard.type("The little cat");
+    await page.keyboard.press("Control+Enter");
+    await finished(page);
+    expect(await page.textContent("#story")).toMatch(/^The little cat./);
+
+    await reach("story");
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
+    const second = await page.locator("#story .token").nth(1).textContent();
+    expect(await page.locator("#story .current").textContent()).toBe(second);
+    expect(await page.textContent("#status")).toMatch(/^“.+”, [\d.<]+.%\. Instead of “/);
+    await page.keyboard.press("End");
+    expect(await page.locator("#story .token").last().getAttribute("class")).toContain("current");
+    await page.keyboard.press("Escape");
+    expect(await page.locator("#detail").isHidden()).toBe(true);
+
+    await reach("generate", "Shift+Tab");
+    await page.keyboard.press("Enter");
+    await finished(page);
+    expect(await focused()).toBe("generate");
+
+    await reach("local");
+    await page.keyboard.press("Space");
+    await page.locator("#local-hint", { hasText: "Loaded" }).waitFor();
+
+    await reach("tab-curl");
+    await page.keyboard.press("ArrowRight");
+    expect(await focused()).toBe("tab-openai");
+    expect(await page.textContent("#call")).toContain("new OpenAI(");
+  });
+
+  it("stops at Escape", async () => {
+    const page = await enter();
+    await setSlider(page, "max_tokens", 500);
+    await page.focus("#prompt");
+    await page.keyboard.press("Control+Enter");
+    await page.locator("#story .token").nth(3).waitFor();
+    await page.keyboard.press("Escape");
+    await finished(page);
+    expect(await page.textContent("#status")).toMatch(/^Stopped after \d+ tokens\.$/);
+  });
+
+  it("says that it needs scripts where they are blocked", async () => {
+    const page = await enter({ javaScriptEnabled: false });
+    expect(await page.locator("#needs-script").isVisible()).toBe(true);
+    expect(await page.locator("#needs-script").textContent()).toContain("needs JavaScript");
+    expect(await page.locator("#form").isVisible()).toBe(false);
+  });
+});

@@ -1,0 +1,163 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { transform } from "esbuild";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import {
+  buildWorker,
+  type RunningWorker,
+  removeBundle,
+  type StartOptions,
+  startWorker,
+} from "../worker/harness.ts";
+import { canRun, fixSeed, generate, launch, setSlider, storyText, visit } from "./chromium.ts";
+
+const run = promisify(execFile);
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** What opening the page costs; the model and what runs it in the browser come only when asked for. */
+const PAGE = ["/", "/page/style.css", "/page/app.js"];
+const CLOSED = [
+  "/page/runner.js",
+  "/page/merges.js",
+  "/page/engine.wasm",
+  "/page/model/model.json",
+  "/page/model/weights.00.bin",
+];
+
+describe.runIf(canRun)("serving the page", () => {
+  let browser: Browser;
+  let bundle: string;
+  let running: RunningWorker | undefined;
+
+  beforeAll(async () => {
+    bundle = await buildWorker();
+    browser = await launch();
+  });
+  afterEach(async () => {
+    await running?.stop();
+    running = undefined;
+  });
+  afterAll(async () => {
+    await browser.close();
+    await removeBundle(bundle);
+  });
+
+  async function start(options: StartOptions): Promise<RunningWorker> {
+    running = await startWorker(bundle, options);
+    return running;
+  }
+
+  it("weighs at most 60 KB, under a policy without inline scripts, and is not sent twice", async () => {
+    const { url } = await start({});
+    let weight = 0;
+    for (const path of PAGE) {
+      const response = await fetch(new URL(path, url));
+      const policy = response.headers.get("content-security-policy") ?? "";
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).not.toContain("unsafe-inline");
+      expect(policy).not.toContain("'unsafe-eval'");
+      weight += (await response.arrayBuffer()).byteLength;
+      const etag = response.headers.get("etag") ?? "";
+      const again = await fetch(new URL(path, url), { headers: { "if-none-match": etag } });
+      expect(again.status).toBe(304);
+    }
+    expect(weight).toBeLessThanOrEqual(60_000);
+    const { page, requests, close } = await visit(browser, url);
+    await generate(page);
+    await close();
+    const asked = requests.filter((request) => request.startsWith("http")).map((r) => new URL(r).pathname);
+    expect(asked).toEqual([...PAGE, "/page/facts.json", "/v1/completions"]);
+  });
+
+  it("keeps the weights to itself unless told otherwise", async () => {
+    const { url } = await start({});
+    for (const path of [...CLOSED, "/weights.00.bin", "/model.json"])
+      expect((await fetch(new URL(path, url))).status, path).toBe(404);
+    const { page, close } = await visit(browser, url);
+    expect(await page.locator("#local-row").isVisible()).toBe(false);
+    expect(await page.locator("#local-hint").isVisible()).toBe(false);
+    await close();
+  });
+
+  it("with PUBLIC_MODEL gives out the model's files and no others, within the rate limit", async () => {
+    const { url } = await start({ vars: { PUBLIC_MODEL: "true" }, rateLimit: 8 });
+    for (const path of CLOSED) expect((await fetch(new URL(path, url))).status, path).toBe(200);
+    for (const path of ["/page/model/README.md", "/page/model/..%2fmodel.json"])
+      expect((await fetch(new URL(path, url))).status, path).toBe(404);
+    await fetch(new URL("/page/model/model.json", url));
+    expect((await fetch(new URL("/page/model/model.json", url))).status).toBe(429);
+  });
+
+  it("asks for a key where the server does, and sends it", async () => {
+    const { url } = await start({ vars: { API_KEYS: "sk-right" } });
+    const { page, close } = await visit(browser, url);
+    await setSlider(page, "max_tokens", 3);
+    await page.fill("#key", "sk-wrong");
+    await generate(page);
+    expect(await page.textContent("#error")).toContain("API key");
+    await page.fill("#key", "sk-right");
+    await generate(page);
+    expect(await page.locator("#error").isHidden()).toBe(true);
+    expect(await page.textContent("#count")).toBe("3");
+    expect(await page.textContent("#call")).toContain("$API_KEY");
+    expect(await page.textContent("#call")).not.toContain("sk-right");
+    await close();
+  });
+
+  it("says so when the model cannot be loaded", async () => {
+    const { url } = await start({ files: () => new Response("gone", { status: 404 }) });
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(url.href);
+    await page.locator("#error").waitFor();
+    expect(await page.textContent("#error")).toContain("model.json");
+    await context.close();
+  });
+
+  async function call(page: Page, tab: string): Promise<string> {
+    await page.click(`#tab-${tab}`);
+    return (await page.locator("#call code").textContent()) ?? "";
+  }
+
+  it("shows calls that give the text that it shows, and copies them", async () => {
+    const { url } = await start({});
+    const { page, close } = await visit(browser, url, { permissions: ["clipboard-read", "clipboard-write"] });
+    await fixSeed(page, 5);
+    await page.fill("#prompt", `It's "Tom",\nsaid \\ Lily`);
+    await setSlider(page, "max_tokens", 24);
+    await setSlider(page, "top_k", 40);
+    await setSlider(page, "repetition_penalty", 1.1);
+    await page.fill("#stop_text", "zebra's");
+    await generate(page);
+    const shown = (await storyText(page)).slice(`It's "Tom",\nsaid \\ Lily`.length);
+
+    const { stdout } = await run("sh", ["-c", await call(page, "curl")]);
+    const texts = stdout.split("\n").flatMap((line) => {
+      if (!line.startsWith("data: {")) return [];
+      return (JSON.parse(line.slice(6)) as { choices: { text: string }[] }).choices.map(({ text }) => text);
+    });
+    expect(texts.join("")).toBe(shown);
+
+    // Inside the package, so that its own name and the OpenAI client are found.
+    const folder = await mkdtemp(join(ROOT, "build", "calls-"));
+    try {
+      for (const tab of ["openai", "library"]) {
+        const { code } = await transform(await call(page, tab), { loader: "ts", format: "esm" });
+        await writeFile(join(folder, `${tab}.mjs`), code);
+        const result = await run(process.execPath, [join(folder, `${tab}.mjs`)], { cwd: ROOT });
+        expect(result.stdout, tab).toBe(shown);
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+
+    await page.click("#copy");
+    await page.locator("#copy", { hasText: "Copied" }).waitFor();
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    expect(copied).toBe(await page.locator("#call code").textContent());
+    await close();
+  });
+});
