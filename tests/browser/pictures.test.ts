@@ -8,7 +8,7 @@ import { canRun, fixSeed, generate, launch, runInBrowser, storyText, visit } fro
 /** Where the pictures go; `PICTURES=docs npm run test:browser -- pictures` makes those of the README. */
 const FOLDER = process.env.PICTURES ?? "build/pictures";
 
-const DESKTOP = { viewport: { width: 1180, height: 860 }, deviceScaleFactor: 1.5 };
+const DESKTOP = { viewport: { width: 1180, height: 1100 }, deviceScaleFactor: 1.5 };
 const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
 const PICTURES: [string, BrowserContextOptions & { viewport: { width: number; height: number } }][] = [
   ["page-light", { ...DESKTOP, colorScheme: "light" }],
@@ -45,8 +45,8 @@ describe.runIf(canRun)("pictures of the page", () => {
     await page.locator("#verdict.same").waitFor();
     const token = page.locator("#story .token", { hasText: /\w{3}/ }).nth(9);
     if (options.hasTouch) {
-      await token.tap();
       await page.locator(".result").evaluate((card) => card.scrollIntoView());
+      await token.tap();
     } else await token.hover();
     await page.locator("#detail").waitFor();
     const picture = await page.screenshot();
