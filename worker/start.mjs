@@ -1,10 +1,12 @@
 // What `npm start` runs after the build: the Worker on this machine, with nothing sent anywhere.
 import { spawn } from "node:child_process";
+import { setTimeout } from "node:timers/promises";
 
 const PORT = 8787;
+const ORIGIN = `http://localhost:${PORT}`;
 
 console.log(
-  `Once it is ready, try:  curl -N http://localhost:${PORT}/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 120, "stream": true}'`,
+  `Once it is ready, open ${ORIGIN} or try:  curl -N ${ORIGIN}/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 120, "stream": true}'`,
 );
 const wrangler = spawn(
   process.execPath,
@@ -27,3 +29,6 @@ const wrangler = spawn(
 );
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => wrangler.kill(signal));
 wrangler.on("exit", (code) => process.exit(code ?? 0));
+
+// The first request loads the model. This one does, so that nobody has to wait for it.
+while (!(await fetch(`${ORIGIN}/ready`).catch(() => undefined))) await setTimeout(250);

@@ -76,8 +76,7 @@ function setRunning(controller: AbortController | undefined): void {
 }
 
 /** Streams one run into the page; gives what arrived. */
-async function draw(deltas: AsyncIterable<Delta>, signal: AbortSignal): Promise<Delta[]> {
-  const watch = new Stopwatch();
+async function draw(deltas: AsyncIterable<Delta>, watch: Stopwatch, signal: AbortSignal): Promise<Delta[]> {
   const received: Delta[] = [];
   for await (const delta of deltas) {
     if (signal.aborted) break;
@@ -110,11 +109,13 @@ async function check(request: PageRequest, local: Delta[], signal: AbortSignal):
 }
 
 async function generate(): Promise<void> {
-  if (!facts) await start();
-  if (!facts || running) return;
+  if (running) return;
+  const watch = new Stopwatch();
   const controller = new AbortController();
   const { signal } = controller;
   setRunning(controller);
+  if (!facts) await start();
+  if (!facts || signal.aborted) return setRunning(undefined);
   showError(undefined);
   verdict.hidden = true;
   settings.vary();
@@ -127,7 +128,7 @@ async function generate(): Promise<void> {
   say("Generating.");
   try {
     const deltas = local ? local.generate(request, signal) : generateOnServer(request, settings.key, signal);
-    const received = await draw(deltas, signal);
+    const received = await draw(deltas, watch, signal);
     story.end();
     const reason = received.at(-1)?.finishReason;
     say(
@@ -173,8 +174,17 @@ async function switchPlace(): Promise<void> {
   }
 }
 
+let starting: Promise<void> | undefined;
+
 /** Reads the facts, which also has the Worker load its model before the first press of the button. */
-async function start(): Promise<void> {
+function start(): Promise<void> {
+  starting ??= readFacts().finally(() => {
+    starting = undefined;
+  });
+  return starting;
+}
+
+async function readFacts(): Promise<void> {
   try {
     facts = await getJson<Facts>("/page/facts.json");
     showError(undefined);
