@@ -12,7 +12,7 @@ import {
   type StartOptions,
   startWorker,
 } from "../worker/harness.ts";
-import { canRun, fixSeed, generate, launch, setSlider, storyText, visit } from "./chromium.ts";
+import { canRun, fixSeed, generate, launch, runInBrowser, setSlider, storyText, visit } from "./chromium.ts";
 
 const run = promisify(execFile);
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -115,6 +115,33 @@ describe.runIf(canRun)("serving the page", () => {
     await page.locator("#error").waitFor();
     expect(await page.textContent("#error")).toContain("model.json");
     await context.close();
+  });
+
+  it("takes and shows token ids where the model has no tokenizer", async () => {
+    const folder = await mkdtemp(join(ROOT, "build", "model-"));
+    const model = join(folder, "odd");
+    try {
+      const args = ["dist/src/cli/main.js", "convert", "tests/fixtures/odd-gpt2", "--out", model];
+      await run(process.execPath, args, { cwd: ROOT });
+      const worker = await start({ model, vars: { PUBLIC_MODEL: "true" } });
+      const { page, complaints, close } = await visit(browser, worker.url);
+      await fixSeed(page, 3);
+      await page.fill("#prompt", "5, 17 2");
+      await setSlider(page, "max_tokens", 6);
+      await generate(page);
+      const body = { prompt: [5, 17, 2], max_tokens: 6, temperature: 0.7, top_p: 0.95, seed: 3 };
+      const answer = (await (await worker.post("/v1/completions", body)).json()) as {
+        choices: { token_ids: number[] }[];
+      };
+      expect(await storyText(page)).toBe(`5 17 2 ${answer.choices[0]?.token_ids.join(" ")} `);
+      await runInBrowser(page);
+      await generate(page);
+      await page.locator("#verdict.same").waitFor();
+      expect(complaints).toEqual([]);
+      await close();
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   async function call(page: Page, tab: string): Promise<string> {
