@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { Miniflare } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
+import { type Heap, openHeap } from "./heap.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -28,6 +29,8 @@ export interface StartOptions {
   files?: (path: string) => Promise<Response> | Response;
   /** Requests per minute and key. [no limit] */
   rateLimit?: number;
+  /** Opens the inspector, for `heap`. */
+  inspect?: boolean;
 }
 
 /** A line of the Worker's log. */
@@ -38,6 +41,8 @@ export interface RunningWorker {
   log: LogLine[];
   /** Waits for a line; those that came before count. */
   logged(matches: (line: LogLine) => boolean): Promise<LogLine>;
+  /** The isolate's heap; needs `inspect`. */
+  heap(): Promise<Heap>;
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   stop(): Promise<void>;
 }
@@ -80,6 +85,7 @@ export async function startWorker(bundle: string, options: StartOptions = {}): P
       : { ratelimits: { RATE_LIMITER: { simple: { limit: options.rateLimit, period: 60 } } } }),
     host: "127.0.0.1",
     port: 0,
+    ...(options.inspect ? { inspectorPort: 0 } : {}),
     handleRuntimeStdio: (stdout: NodeJS.ReadableStream, stderr: NodeJS.ReadableStream) => {
       collect(stdout);
       collect(stderr);
@@ -100,6 +106,7 @@ export async function startWorker(bundle: string, options: StartOptions = {}): P
         listeners.add(look);
         look();
       }),
+    heap: async () => openHeap(await miniflare.getInspectorURL(), "edgeformer"),
     post: (path, body, headers = {}) =>
       fetch(new URL(path, url), {
         method: "POST",

@@ -1,4 +1,3 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import fc from "fast-check";
 import { expect } from "vitest";
@@ -176,7 +175,7 @@ export const hostileRequest: fc.Arbitrary<HostileRequest> = fc.record({
 export function send(
   worker: RunningWorker,
   request: HostileRequest,
-): Promise<{ status: number; text: string; id: string }> {
+): Promise<{ status: number; type: string; text: string; id: string }> {
   return new Promise((resolve, reject) => {
     const bytes = typeof request.body === "string" ? Buffer.from(request.body) : Buffer.from(request.body);
     const outgoing = httpRequest(
@@ -198,6 +197,7 @@ export function send(
         response.on("end", () =>
           resolve({
             status: response.statusCode ?? 0,
+            type: response.headers["content-type"] ?? "",
             text: received,
             id: String(response.headers["x-request-id"] ?? ""),
           }),
@@ -213,12 +213,14 @@ export function send(
 
 /** What must hold of any answer. */
 export async function survives(worker: RunningWorker, request: HostileRequest): Promise<void> {
-  const { status, text, id } = await send(worker, request);
+  const { status, type, text, id } = await send(worker, request);
   expect(status).toBeGreaterThanOrEqual(200);
   expect(status).toBeLessThan(500);
   expect(id).toMatch(/^[\w\-=]+$/);
   if (request.method === "HEAD" || request.method === "OPTIONS") return;
   if (status >= 400) errorShape.parse(JSON.parse(text));
+  else if (type.startsWith("text/html"))
+    expect(`${request.method} ${request.path}`).toMatch(/^GET \/([?#]|$)/);
   else if (text.startsWith("data: ")) expect(text.endsWith("data: [DONE]\n\n")).toBe(true);
   else expect(JSON.parse(text)).toBeTypeOf("object");
 }
@@ -232,6 +234,7 @@ const post = (path: string, json: string): HostileRequest => ({
 
 /** What once went wrong, or nearly did. */
 export const REGRESSIONS: HostileRequest[] = [
+  { method: "GET", path: "/", headers: { accept: "application/json" }, body: "" },
   post("/v1/completions", `{"prompt": "${"a".repeat(50_000)}"}`),
   post("/v1/completions", `{"prompt": "${"😀".repeat(10_000)}"}`),
   post("/v1/completions", '{"prompt": "a\\ud800b", "echo": true, "max_tokens": 0}'),
@@ -243,20 +246,3 @@ export const REGRESSIONS: HostileRequest[] = [
   post("/v1/completions", '{"prompt": "a", "stream": true, "echo": true, "stop_token_ids": [50257]}'),
   post("/v1/completions", '{"prompt": "a", "__proto__": {"stream": true}, "constructor": 1}'),
 ];
-
-/** Resident bytes of the workerd processes that this process started; undefined where there is no /proc. */
-export function residentBytes(): number | undefined {
-  if (!existsSync("/proc/self/status")) return undefined;
-  let pages = 0;
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const [, command, , parent] =
-        /^\d+ \((.*)\) (\S) (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
-      if (command !== "workerd" || Number(parent) !== process.pid) continue;
-      pages += Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]);
-    } catch {
-      // The process ended while we looked.
-    }
-  }
-  return pages * 4096;
-}
