@@ -163,6 +163,7 @@ function scoreBlock(block: usize, heads: i32, headDimPad: i32, scale: f32, score
   let keyScale = block + (<usize>heads) * tileBytes * 2;
   let valueScale = keyScale + (<usize>heads) * (BLOCK_POSITIONS * 4);
   for (let h = 0; h < heads; h++) {
+    memory.fill(dots, 0, 64);
     dot16x1(key, query, headDimPad, load<i32>(sumOf(heads, h)) << 7, dots);
     const factor = f32x4.splat(load<f32>(scaleOf(h)) * scale);
     for (let i: usize = 0; i < 64; i += 16) {
@@ -188,7 +189,7 @@ function scoreBlock(block: usize, heads: i32, headDimPad: i32, scale: f32, score
 function softmax(heads: i32, head: i32, scores: usize, valueScales: usize, n: i32, attended: i32, probs: usize): void {
   const bytes = (<usize>n) << 2;
   let tops = f32x4.splat(-Infinity);
-  for (let i: usize = 0; i < bytes; i += 16) tops = f32x4.max(tops, v128.load(scores + i));
+  for (let i: usize = 0; i < bytes; i += 16) tops = f32x4.pmax(tops, v128.load(scores + i));
   const top = f32x4.splat(maxLane(tops));
   let sum = f32x4.splat(0);
   let largest = f32x4.splat(0);
@@ -196,7 +197,7 @@ function softmax(heads: i32, head: i32, scores: usize, valueScales: usize, n: i3
     const e = exp4(f32x4.sub(v128.load(scores + i), top));
     sum = f32x4.add(sum, e);
     const weighted = f32x4.mul(e, v128.load(valueScales + i));
-    largest = f32x4.max(largest, weighted);
+    largest = f32x4.pmax(largest, weighted);
     v128.store(scores + i, weighted);
   }
   const scale = scaleOf(head);

@@ -34,6 +34,7 @@ import {
   M_LOGITS_STRIDE,
   M_LOGIT_ROWS,
   M_NORMED,
+  M_POSITIONS_PAD,
   M_QUANTIZED,
   M_QUANTIZED_STRIDE,
   M_RESIDUAL,
@@ -76,6 +77,8 @@ function embed(rows: i32): void {
   const widthPad = size(M_WIDTH_PAD);
   const wte = pointer(M_WTE);
   const wpe = pointer(M_WPE);
+  const vocabPad = size(M_VOCAB_PAD);
+  const positionsPad = size(M_POSITIONS_PAD);
   for (let r = 0; r < rows; r++) {
     const at = pointer(M_ROWS) + (<usize>r) * ROW_BYTES;
     const token = load<i32>(at + ROW_TOKEN * 4);
@@ -86,7 +89,7 @@ function embed(rows: i32): void {
     for (let i = 0; i < widthPad; i++) {
       const value: f32 =
         i < width
-          ? <f32>unpack(wte, widthPad, token, i) * tokenScale + <f32>unpack(wpe, widthPad, position, i) * positionScale
+          ? <f32>unpack(wte, vocabPad, widthPad, token, i) * tokenScale + <f32>unpack(wpe, positionsPad, widthPad, position, i) * positionScale
           : 0;
       store<f32>(x + ((<usize>i) << 2), value);
     }
@@ -143,6 +146,7 @@ function block(layer: i32, rows: i32, wanted: i32, last: bool): void {
   );
   for (let r = 0; r < rows; r++) storeKeyValue(r, layer);
   if (last) {
+    if (wanted == 0) return;
     narrow(wanted);
     rows = wanted;
   }

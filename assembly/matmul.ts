@@ -10,20 +10,44 @@
 // Per 16 weights that is one shift, two multiply-adds and two additions, where widening both halves takes two,
 // two and two. Measured at K = 768 in V8: 32 against 24 GB/s of weights in cache (bench/, row kernel).
 
-import { ACTIVATION_NONE, MAX_ROWS, M_QUANTIZED, M_QUANTIZED_STRIDE, M_ROW_SCALE, M_ROW_SUM, TILE_ROWS } from "./abi";
+import {
+  ACTIVATION_NONE,
+  BLOCK_COLUMNS,
+  GROUP_STRIPS,
+  MAX_ROWS,
+  M_QUANTIZED,
+  M_QUANTIZED_STRIDE,
+  M_ROW_SCALE,
+  M_ROW_SUM,
+  TILE_ROWS,
+} from "./abi";
 import { activate4 } from "./math";
 import { pointer } from "./model";
 
-/** int32 [MAX_ROWS, 16]: what the tile kernels leave for the store. */
-const sums: usize = memory.data(MAX_ROWS * 64, 16);
+/** Strips · rows that are summed before their outputs are made. */
+const SUMS = 256;
+/** int32 [strips, rows, 16]. */
+const sums: usize = memory.data(SUMS * 64, 64);
+/** int32 [MAX_ROWS] zeros: Σx for the blocks after the first, which takes the whole row's. */
+const noSums: usize = memory.data(MAX_ROWS * 4, 16);
+
+/** target[0 … 15] += A and B of two loads, offset = 128 · Σx. */
+@inline
+function addSums(target: usize, d0: v128, b0: v128, d1: v128, b1: v128, offset: i32): void {
+  const bias = i32x4.splat(offset);
+  v128.store(target, i32x4.add(v128.load(target), i32x4.sub(i32x4.sub(d0, i32x4.shl(b0, 8)), bias)));
+  v128.store(target, i32x4.add(v128.load(target, 16), b0), 16);
+  v128.store(target, i32x4.add(v128.load(target, 32), i32x4.sub(i32x4.sub(d1, i32x4.shl(b1, 8)), bias)), 32);
+  v128.store(target, i32x4.add(v128.load(target, 48), b1), 48);
+}
 
 /**
- * One row of activations × one tile of 16 weight rows.
+ * One row of activations × one strip of 16 weight rows.
  *
- * @param w packed tile, [k/2][32] bytes
+ * @param w packed strip, [k/2][32] bytes
  * @param x int16 [k], k a multiple of 4
  * @param offset 128 · Σx
- * @param target int32 [16]
+ * @param target int32 [16], added to
  */
 export function dot16x1(w: usize, x: usize, k: i32, offset: i32, target: usize): void {
   let d0 = i32x4.splat(0);
@@ -50,36 +74,36 @@ export function dot16x1(w: usize, x: usize, k: i32, offset: i32, target: usize):
     w += 64;
     x += 8;
   }
-  const bias = i32x4.splat(offset);
-  v128.store(target, i32x4.sub(i32x4.sub(d0, i32x4.shl(b0, 8)), bias));
-  v128.store(target, b0, 16);
-  v128.store(target, i32x4.sub(i32x4.sub(d1, i32x4.shl(b1, 8)), bias), 32);
-  v128.store(target, b1, 48);
+  addSums(target, d0, b0, d1, b1, offset);
 }
 
 /**
- * `pairs` times two rows of activations × one tile: each weight is loaded and shifted once for both rows.
+ * Two rows of activations × `strips` strips that follow one another: each weight is loaded and shifted once for
+ * both rows.
  *
- * The loop over pairs is here rather than outside because V8 unrolls an inner loop the more, the deeper it is
+ * The loop over strips is here rather than outside because V8 unrolls an inner loop the more, the deeper it is
  * nested: 4 to 9 % at prefill. Two pairs of columns a turn, written out, would be moved to the top of the
  * body, all loads first, and spill.
  *
- * @param x int16 [2 · pairs, k], rows `stride` bytes apart
- * @param rowSums int32 [2 · pairs], Σx of each row
- * @param target int32 [2 · pairs, 16]
+ * @param w packed strips, [strips, k/2][32] bytes
+ * @param x int16 [2, k], rows `stride` bytes apart
+ * @param offsetX 128 · Σx of the first row
+ * @param offsetY of the second
+ * @param target int32 [strips, 2, 16], strips `targetStride` bytes apart; added to
  */
 export function dot16x2(
-  tile: usize,
+  w: usize,
   x: usize,
   stride: usize,
   k: i32,
-  pairs: i32,
-  rowSums: usize,
+  strips: i32,
+  offsetX: i32,
+  offsetY: i32,
   target: usize,
+  targetStride: usize,
 ): void {
-  for (let pair = 0; pair < pairs; pair++) {
-    let w = tile;
-    let y = x + stride;
+  for (let s = 0; s < strips; s++) {
+    let from = x;
     let dx0 = i32x4.splat(0);
     let bx0 = i32x4.splat(0);
     let dx1 = i32x4.splat(0);
@@ -88,10 +112,10 @@ export function dot16x2(
     let by0 = i32x4.splat(0);
     let dy1 = i32x4.splat(0);
     let by1 = i32x4.splat(0);
-    const next = y + stride;
+    let y = x + stride;
     const end = x + ((<usize>k) << 1);
-    while (x < end) {
-      const xs = v128.load_splat<i32>(x);
+    while (from < end) {
+      const xs = v128.load_splat<i32>(from);
       const ys = v128.load_splat<i32>(y);
       const u = v128.load(w);
       const v = v128.load(w, 16);
@@ -106,31 +130,21 @@ export function dot16x2(
       dy1 = i32x4.add(dy1, i32x4.dot_i16x8_s(v, ys));
       by1 = i32x4.add(by1, i32x4.dot_i16x8_s(vHigh, ys));
       w += 32;
-      x += 4;
+      from += 4;
       y += 4;
     }
-    x = next;
-    const biasX = i32x4.splat(load<i32>(rowSums) << 7);
-    const biasY = i32x4.splat(load<i32>(rowSums, 4) << 7);
-    v128.store(target, i32x4.sub(i32x4.sub(dx0, i32x4.shl(bx0, 8)), biasX));
-    v128.store(target, bx0, 16);
-    v128.store(target, i32x4.sub(i32x4.sub(dx1, i32x4.shl(bx1, 8)), biasX), 32);
-    v128.store(target, bx1, 48);
-    v128.store(target, i32x4.sub(i32x4.sub(dy0, i32x4.shl(by0, 8)), biasY), 64);
-    v128.store(target, by0, 80);
-    v128.store(target, i32x4.sub(i32x4.sub(dy1, i32x4.shl(by1, 8)), biasY), 96);
-    v128.store(target, by1, 112);
-    rowSums += 8;
-    target += 128;
+    addSums(target, dx0, bx0, dx1, bx1, offsetX);
+    addSums(target + 64, dy0, by0, dy1, by1, offsetY);
+    target += targetStride;
   }
 }
 
 /**
- * The end of a tile: 16 sums become float32 outputs, sum · rowScale · weightScale + bias, through the
+ * The end of a strip: 16 sums become float32 outputs, sum · rowScale · weightScale + bias, through the
  * activation function, added to what is there when `accumulate` (the residual connection).
  */
 @inline
-function storeTile(from: usize, rowScale: f32, scales: usize, bias: usize, out: usize, activation: i32, accumulate: bool): void {
+function finish(from: usize, rowScale: f32, scales: usize, bias: usize, out: usize, activation: i32, accumulate: bool): void {
   for (let i: usize = 0; i < <usize>TILE_ROWS * 4; i += 16) {
     let y = f32x4.mul(
       f32x4.convert_i32x4_s(v128.load(from + i)),
@@ -144,10 +158,41 @@ function storeTile(from: usize, rowScale: f32, scales: usize, bias: usize, out: 
 }
 
 /**
- * out[r, :] = f(weights · x[r] + bias) for the quantized rows 0 … rows−1.
+ * sums[strip, row] += block · x[row] for `strips` strips of a block of `columns` columns.
  *
- * Tiles outside, rows inside: a tile (12 KB at K = 768) is read from memory once and serves every row from the
- * first-level cache. Which kernel takes a row depends on how many there are; the integers do not.
+ * Rows outside, strips inside: the first two rows read the strips from memory in one go, so that the processor
+ * fetches ahead; the others find them in the second-level cache.
+ */
+function multiply(weights: usize, columns: i32, strips: i32, x: usize, stride: usize, rows: i32, rowSums: usize): void {
+  const targetStride = (<usize>rows) << 6;
+  let target = sums;
+  let r = 0;
+  for (; r + 1 < rows; r += 2) {
+    dot16x2(
+      weights, x, stride, columns, strips,
+      load<i32>(rowSums) << 7, load<i32>(rowSums, 4) << 7, target, targetStride,
+    );
+    x += stride << 1;
+    rowSums += 8;
+    target += 128;
+  }
+  if (r == rows) return;
+  const offset = load<i32>(rowSums) << 7;
+  for (let s = 0; s < strips; s++) {
+    dot16x1(weights, x, columns, offset, target);
+    weights += (<usize>columns) * TILE_ROWS;
+    target += targetStride;
+  }
+}
+
+/**
+ * out[r, :] = f(weights · x[r] + bias) for the quantized rows 0 … rows−1, at least one.
+ *
+ * Strips outside, rows inside: a block of a strip (12 KB at most) is read from memory once and serves every row
+ * from the first-level cache. Which kernel takes a row depends on how many there are; the integers do not.
+ *
+ * The outputs of as many strips as fit the scratch are made together, because each strip needs one cache line
+ * of scales from far away: alone, a strip would wait for memory at its end.
  *
  * @param weights packed int8 [n, k], both padded to 16
  * @param scales float32 [n]
@@ -170,29 +215,51 @@ export function matmul(
   const stride = pointer(M_QUANTIZED_STRIDE);
   const rowScale = pointer(M_ROW_SCALE);
   const rowSum = pointer(M_ROW_SUM);
-  const tileBytes = (<usize>k) * TILE_ROWS;
-  const tiles = n / TILE_ROWS;
-  /** The row that is left over from pairing. */
-  const odd: usize = rows & ~1;
-  for (let t = 0; t < tiles; t++) {
-    dot16x2(weights, x, stride, k, rows >> 1, rowSum, sums);
-    if (rows & 1) dot16x1(weights, x + odd * stride, k, load<i32>(rowSum + (odd << 2)) << 7, sums + (odd << 6));
-    for (let r: usize = 0; r < <usize>rows; r++)
-      storeTile(sums + (r << 6), load<f32>(rowScale + (r << 2)), scales, bias, out + r * outStride, activation, accumulate);
-    weights += tileBytes;
-    scales += TILE_ROWS * 4;
-    if (bias) bias += TILE_ROWS * 4;
-    out += TILE_ROWS * 4;
+  const together = SUMS / rows;
+  let left = n / TILE_ROWS;
+  while (left > 0) {
+    const group = min(left, GROUP_STRIPS);
+    for (let first = 0; first < group; first += together) {
+      const strips = min(together, group - first);
+      memory.fill(sums, 0, <usize>(strips * rows) << 6);
+      let block = weights;
+      for (let column = 0; column < k; column += BLOCK_COLUMNS) {
+        const columns = min(BLOCK_COLUMNS, k - column);
+        const stripBytes = (<usize>columns) * TILE_ROWS;
+        multiply(
+          block + (<usize>first) * stripBytes, columns, strips, x + ((<usize>column) << 1), stride,
+          rows, column == 0 ? rowSum : noSums,
+        );
+        block += (<usize>group) * stripBytes;
+      }
+      let from = sums;
+      for (let s = 0; s < strips; s++) {
+        for (let r: usize = 0; r < <usize>rows; r++) {
+          finish(from, load<f32>(rowScale + (r << 2)), scales, bias, out + r * outStride, activation, accumulate);
+          from += 64;
+        }
+        scales += TILE_ROWS * 4;
+        if (bias) bias += TILE_ROWS * 4;
+        out += TILE_ROWS * 4;
+      }
+    }
+    weights += (<usize>group) * TILE_ROWS * (<usize>k);
+    left -= group;
   }
 }
 
-/** Signed weight (row, column) of a packed matrix with `k` padded columns. */
+/** Signed weight (row, column) of a packed matrix of padded shape [n, k]. */
 @inline
-export function unpack(weights: usize, k: i32, row: i32, column: i32): i32 {
+export function unpack(weights: usize, n: i32, k: i32, row: i32, column: i32): i32 {
   const j = row & 15;
+  const strip = row >> 4;
+  const start = strip & ~(GROUP_STRIPS - 1);
+  const group = min(n / TILE_ROWS - start, GROUP_STRIPS);
+  const block = column / BLOCK_COLUMNS * BLOCK_COLUMNS;
+  const inner = column - block;
   const at =
     weights +
-    (<usize>(row >> 4)) * (<usize>k) * TILE_ROWS +
-    (<usize>(((column >> 1) << 5) + ((j >> 3) << 4) + ((j & 3) << 2) + ((column & 1) << 1) + ((j >> 2) & 1)));
+    TILE_ROWS * ((<usize>start) * (<usize>k) + (<usize>group) * (<usize>block) + (<usize>(strip - start)) * (<usize>min(BLOCK_COLUMNS, k - block))) +
+    (<usize>(((inner >> 1) << 5) + ((j >> 3) << 4) + ((j & 3) << 2) + ((inner & 1) << 1) + ((j >> 2) & 1)));
   return j & 4 ? <i32>load<i8>(at) : <i32>(<i8>(load<u8>(at) ^ 0x80));
 }

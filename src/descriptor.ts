@@ -30,6 +30,7 @@ export function writeDescriptor(memory: ArrayBuffer, manifest: Manifest, plan: M
   put(abi.M_LAYERS, config.n_layer);
   put(abi.M_VOCAB, config.vocab_size);
   put(abi.M_VOCAB_PAD, alignUp(config.vocab_size, 16));
+  put(abi.M_POSITIONS_PAD, alignUp(config.n_positions, 16));
   put(abi.M_ACTIVATION, ACTIVATION_CODES[config.activation_function]);
   putReal(abi.M_EPSILON, config.layer_norm_epsilon);
   put(abi.M_WTE, tensor("wte.weight"));

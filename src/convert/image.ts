@@ -2,7 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { imageLayout, MAX_PART_BYTES, type PartInfo, type TensorInfo } from "../manifest.ts";
-import { packMatrix } from "./pack.ts";
+import { packMatrix, sliceRows } from "./pack.ts";
 import { type QuantizedRows, quantizeRows } from "./quantize.ts";
 import type { Weights } from "./weights.ts";
 
@@ -103,7 +103,8 @@ export async function writeImage(
         const [rows, columns] = shape as [number, number];
         const matrix = await weights.matrix(name);
         const rowScales = new Float32Array(rows);
-        const step = Math.max(16, Math.floor(CHUNK_FLOATS / columns / 16) * 16);
+        const slice = sliceRows(columns);
+        const step = Math.max(1, Math.floor(CHUNK_FLOATS / columns / slice)) * slice;
         for (let first = 0; first < rows; first += step) {
           const count = Math.min(step, rows - first);
           const quantized = quantize(await matrix.read(first, count), count, columns);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { packedBytes, packMatrix, unpackMatrix } from "../../src/convert/pack.ts";
+import { packedBytes, packMatrix, sliceRows, unpackMatrix } from "../../src/convert/pack.ts";
 import { quantizeRows } from "../../src/convert/quantize.ts";
 
 const matrix = fc
@@ -61,14 +61,30 @@ describe("packMatrix", () => {
     );
   });
 
-  test("slices of 16 rows, packed one by one, make the same bytes", () => {
-    const [rows, columns] = [40, 21];
+  test.each([
+    [40, 21],
+    [2100, 800],
+  ])("slices of sliceRows, packed one by one, make the same bytes: [%i, %i]", (rows, columns) => {
     const values = Int8Array.from({ length: rows * columns }, (_, i) => ((i * 37) % 255) - 127);
-    const slices = [0, 16, 32].map((first) => {
-      const count = Math.min(16, rows - first);
-      return packMatrix(values.subarray(first * columns, (first + count) * columns), count, columns);
-    });
-    expect(Buffer.concat(slices)).toEqual(Buffer.from(packMatrix(values, rows, columns)));
+    const slices: Uint8Array[] = [];
+    for (let first = 0; first < rows; first += sliceRows(columns)) {
+      const count = Math.min(sliceRows(columns), rows - first);
+      slices.push(packMatrix(values.subarray(first * columns, (first + count) * columns), count, columns));
+    }
+    expect(slices.length).toBe(3);
+    expect(Buffer.compare(Buffer.concat(slices), packMatrix(values, rows, columns))).toBe(0);
+  });
+
+  test("keeps the blocks of columns of a group of strips together", () => {
+    const [rows, columns] = [1030, 800];
+    const values = new Int8Array(rows * columns);
+    // Row 17 is in the second strip, row 1025 in the first of the second group, which has one strip only.
+    values[17 * columns + 769] = 5;
+    values[1025 * columns + 769] = 6;
+    const packed = packMatrix(values, rows, columns);
+    // Past 64 strips of the first block, and one of the second, 32 columns wide; row 1, column 1 of it.
+    expect(packed[1024 * 768 + 16 * 32 + 6]).toBe(5 ^ 0x80);
+    expect(packed[1024 * 800 + 16 * 768 + 6]).toBe(6 ^ 0x80);
   });
 });
 

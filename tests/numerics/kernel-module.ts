@@ -38,7 +38,7 @@ export interface Kernels {
     activation: number,
     accumulate: number,
   ): void;
-  unpack(weights: number, k: number, row: number, column: number): number;
+  unpack(weights: number, n: number, k: number, row: number, column: number): number;
   absMax(x: number, n: number): number;
   amplitude(k: number): number;
   quantize(

@@ -121,14 +121,24 @@ describe("quantization of activations", () => {
 
 describe("the matrix kernel", () => {
   test("reads every weight of a packed matrix where the converter put it", () => {
-    const [N, K] = [35, 21];
-    const weights = Int8Array.from(integers(N * K, -127, 127, 5));
-    const packed = bench.put(packMatrix(weights, N, K));
-    for (let n = 0; n < N; n++)
-      for (let k = 0; k < K; k++) expect(bench.kernels.unpack(packed, 32, n, k)).toBe(weights[n * K + k]);
+    // The second has blocks of columns and groups of strips, both with a rest.
+    for (const [N, K] of [
+      [35, 21],
+      [1100, 1605],
+    ] as const) {
+      bench.reset();
+      const weights = Int8Array.from(integers(N * K, -127, 127, 5));
+      const packed = bench.put(packMatrix(weights, N, K));
+      const [nPad, kPad] = [alignUp(N, 16), alignUp(K, 16)];
+      const wrong: [number, number][] = [];
+      for (let n = 0; n < N; n++)
+        for (let k = 0; k < K; k++)
+          if (bench.kernels.unpack(packed, nPad, kPad, n, k) !== weights[n * K + k]) wrong.push([n, k]);
+      expect(wrong).toEqual([]);
+    }
   });
 
-  const shapes = [1, 2, 3, 8, 13].flatMap((rows) =>
+  const shapes = [1, 2, 3, 8, 13, 64].flatMap((rows) =>
     [
       [1, 1],
       [16, 16],
@@ -138,6 +148,7 @@ describe("the matrix kernel", () => {
       [33, 515],
       [100, 768],
       [48, 3072],
+      [1100, 785],
     ].map(([N, K]) => ({ rows, N: N!, K: K! })),
   );
   test.each(shapes)("gives the bits of the naive twin: $rows rows, [$N, $K]", ({ rows, N, K }) => {
