@@ -12,7 +12,7 @@ export function amplitude(k: i32): i32 {
 @inline
 export function absMax(x: usize, n: i32): f32 {
   let largest = f32x4.splat(0);
-  for (const end = x + ((<usize>n) << 2); x < end; x += 16) largest = f32x4.max(largest, f32x4.abs(v128.load(x)));
+  for (const end = x + ((<usize>n) << 2); x < end; x += 16) largest = f32x4.pmax(largest, f32x4.abs(v128.load(x)));
   return maxLane(largest);
 }
 

@@ -30,9 +30,9 @@ function vocabBytes(): usize {
 function largestLogit(logits: usize): f32 {
   let largest = f32x4.splat(-Infinity);
   for (const end = logits + vocabBytes(); logits < end; logits += 64) {
-    const low = f32x4.max(v128.load(logits), v128.load(logits, 16));
-    const high = f32x4.max(v128.load(logits, 32), v128.load(logits, 48));
-    largest = f32x4.max(largest, f32x4.max(low, high));
+    const low = f32x4.pmax(v128.load(logits), v128.load(logits, 16));
+    const high = f32x4.pmax(v128.load(logits, 32), v128.load(logits, 48));
+    largest = f32x4.pmax(largest, f32x4.pmax(low, high));
   }
   return maxLane(largest);
 }
