@@ -1,11 +1,12 @@
 // Causal multi-head attention (Vaswani et al. 2017) over a paged int8 cache.
 //
-// One layer of one KV block, 16 positions:
+// Of each layer, all blocks' keys lie together, and after them all blocks' values. What a block of 16 positions
+// has there:
 //
-//   ┌──────────────────────────────┬──────────────────────────────┬──────────────┬──────────────┐
-//   │ keys: per head a packed tile │ values: per head, per 16     │ key scales   │ value scales │
-//   │ [headDimPad/2][16 pos × 2]   │ dims [8 pairs][16 dim × 2 pos]│ [head][16] f32│ [head][16] f32│
-//   └──────────────────────────────┴──────────────────────────────┴──────────────┴──────────────┘
+//   ┌──────────────────────────────┬──────────────┬──────────────┐    ┌────────────────────────────────┐
+//   │ keys: per head a packed tile │ key scales   │ value scales │ …  │ values: per head, per 16 dims  │ …
+//   │ [headDimPad/2][16 pos × 2]   │ [head][16] f32│ [head][16] f32│    │ [8 pairs][16 dim × 2 pos]      │
+//   └──────────────────────────────┴──────────────┴──────────────┘    └────────────────────────────────┘
 //
 // Keys are packed like weights with positions as rows, so a score is the matrix kernel's dot product. Values
 // are packed with dimensions as rows and positions as columns, so their weighted sum is one, too. Positions
@@ -22,8 +23,8 @@ import {
   M_HIDDEN,
   M_HIDDEN_STRIDE,
   M_KV,
-  M_KV_BLOCK_BYTES,
   M_KV_LAYER_BYTES,
+  M_KV_VALUES,
   M_NORMED,
   M_PROBS,
   M_ROWS,
@@ -56,13 +57,27 @@ function blockTable(row: i32): usize {
   return pointer(M_TABLES) + (<usize>rowField(row, ROW_SEQUENCE)) * pointer(M_TABLE_STRIDE);
 }
 
-/** First byte of `layer` in the block that the table's entry `index` names. */
+/** Bytes of one block's values in one layer. */
 @inline
-function blockLayer(table: usize, index: i32, layer: i32): usize {
+function valueBytes(): usize {
+  return (<usize>size(M_HEADS)) * (<usize>size(M_HEAD_DIM_PAD)) * BLOCK_POSITIONS;
+}
+
+/** First byte of `layer`'s keys in the block that the table's entry `index` names. */
+@inline
+function blockKeys(table: usize, index: i32, layer: i32): usize {
+  const bytes = valueBytes() + (<usize>size(M_HEADS)) * (BLOCK_POSITIONS * 8);
+  return pointer(M_KV) + (<usize>layer) * pointer(M_KV_LAYER_BYTES) + (<usize>load<u32>(table + ((<usize>index) << 2))) * bytes;
+}
+
+/** First byte of its values. */
+@inline
+function blockValues(table: usize, index: i32, layer: i32): usize {
   return (
     pointer(M_KV) +
-    (<usize>load<u32>(table + ((<usize>index) << 2))) * pointer(M_KV_BLOCK_BYTES) +
-    (<usize>layer) * pointer(M_KV_LAYER_BYTES)
+    (<usize>layer) * pointer(M_KV_LAYER_BYTES) +
+    pointer(M_KV_VALUES) +
+    (<usize>load<u32>(table + ((<usize>index) << 2))) * valueBytes()
   );
 }
 
@@ -81,12 +96,12 @@ export function storeKeyValue(row: i32, layer: i32): void {
   const heads = size(M_HEADS);
   const headDim = size(M_HEAD_DIM);
   const tileBytes = (<usize>size(M_HEAD_DIM_PAD)) * BLOCK_POSITIONS;
-  const base = blockLayer(blockTable(row), position >> 4, layer);
+  const base = blockKeys(blockTable(row), position >> 4, layer);
   const hidden = pointer(M_HIDDEN) + (<usize>row) * pointer(M_HIDDEN_STRIDE);
   const width = (<usize>size(M_WIDTH)) << 2;
   let keys = base + <usize>(((j >> 3) << 4) + ((j & 3) << 2) + ((j >> 2) & 1));
-  let values = base + (<usize>heads) * tileBytes + <usize>(((j >> 1) << 5) + ((j & 1) << 1));
-  let scales = base + (<usize>heads) * tileBytes * 2 + ((<usize>j) << 2);
+  let values = blockValues(blockTable(row), position >> 4, layer) + <usize>(((j >> 1) << 5) + ((j & 1) << 1));
+  let scales = base + (<usize>heads) * tileBytes + ((<usize>j) << 2);
   const valueScales = (<usize>heads) * BLOCK_POSITIONS * 4;
   const keyFlip = j & 4 ? 0 : 0x80;
   let key = hidden + width;
@@ -114,9 +129,10 @@ export function storeKeyValue(row: i32, layer: i32): void {
   }
 }
 
-// A row's attention goes over the cache block by block, all heads of a block together, because that is how a
-// block lies in memory: 12 KB of keys in one stream at 12 heads of 64. Head by head it would jump 150 KB after
-// every 1 KB, and wait for memory each time (contexts of 1000: half the step).
+// A row's attention goes over the cache block by block, all heads of a block together, because that is how they
+// lie in memory: a sequence that was given its blocks in order reads one stream of keys, then one of values.
+// Head by head it would jump 12 KB after every 1 KB, and wait for memory each time (contexts of 1000: half the
+// step); with a block's layers, keys and values side by side it jumped after every 12 KB.
 //
 // Per head and row, in M_HEAD_SUMS: scale float32 [heads] and sum int32 [heads] of the quantized query, later
 // of the probabilities; then int32 [heads, headDimPad / 16, 4, 4], the four accumulators of 16 dimensions.
@@ -160,10 +176,10 @@ function scoreBlock(block: usize, heads: i32, headDimPad: i32, scale: f32, score
   const queryBytes = (<usize>headDimPad) << 1;
   let query = pointer(M_PROBS);
   let key = block;
-  let keyScale = block + (<usize>heads) * tileBytes * 2;
+  let keyScale = block + (<usize>heads) * tileBytes;
   let valueScale = keyScale + (<usize>heads) * (BLOCK_POSITIONS * 4);
   for (let h = 0; h < heads; h++) {
-    memory.fill(dots, 0, 64);
+    for (let i: usize = 0; i < 64; i += 16) v128.store(dots + i, i32x4.splat(0));
     dot16x1(key, query, headDimPad, load<i32>(sumOf(heads, h)) << 7, dots);
     const factor = f32x4.splat(load<f32>(scaleOf(h)) * scale);
     for (let i: usize = 0; i < 64; i += 16) {
@@ -275,7 +291,7 @@ export function attend(row: i32, layer: i32): void {
   quantizeQueries(pointer(M_HIDDEN) + (<usize>row) * pointer(M_HIDDEN_STRIDE), heads, headDim, headDimPad);
   for (let b = 0; b < blocks; b++) {
     const offset = (<usize>b) << 6;
-    scoreBlock(blockLayer(table, first + b, layer), heads, headDimPad, scale, scores + offset, valueScales + offset, stride);
+    scoreBlock(blockKeys(table, first + b, layer), heads, headDimPad, scale, scores + offset, valueScales + offset, stride);
   }
   const before = (<usize>(start - (first << 4))) << 2;
   const behind = (<usize>(position + 1 - (first << 4))) << 2;
@@ -291,7 +307,7 @@ export function attend(row: i32, layer: i32): void {
   memory.fill(sums, 0, (<usize>heads) * headSums);
   const tileBytes = (<usize>headDimPad) * BLOCK_POSITIONS;
   for (let b = 0; b < blocks; b++) {
-    const values = blockLayer(table, first + b, layer) + (<usize>heads) * tileBytes;
+    const values = blockValues(table, first + b, layer);
     const pairs = probs + ((<usize>b) << 5);
     for (let h: usize = 0; h < <usize>heads; h++)
       addValues(values + h * tileBytes, pairs + h * (stride >> 1), groups, sums + h * headSums);

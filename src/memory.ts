@@ -69,7 +69,7 @@ export interface MemoryPlan {
   logitsSlots: number;
   /** Sizes in bytes that the descriptor carries. */
   headDimPad: number;
-  kvLayerBytes: number;
+  kvKeyBytes: number;
   kvBlockBytes: number;
   blocksPerSequence: number;
   quantizedStride: number;
@@ -125,13 +125,14 @@ function geometry(config: ModelConfig) {
   const width = alignUp(config.n_embd, 16);
   const inner = alignUp(config.n_inner, 16);
   const headDimPad = alignUp(config.n_embd / config.n_head, 16);
-  const kvLayerBytes = config.n_head * BLOCK_POSITIONS * (2 * headDimPad + 8);
+  const kvValueBytes = config.n_head * BLOCK_POSITIONS * headDimPad;
+  const kvKeyBytes = kvValueBytes + config.n_head * BLOCK_POSITIONS * 8;
   return {
     width,
     weights: imageLayout(config).bytes,
     headDimPad,
-    kvLayerBytes,
-    kvBlockBytes: config.n_layer * kvLayerBytes,
+    kvBlockBytes: config.n_layer * (kvKeyBytes + kvValueBytes),
+    kvKeyBytes,
     logitsStride: alignUp(config.vocab_size, 16) * 4,
     quantizedStride: Math.max(width, inner) * 2,
     hiddenStride: Math.max(alignUp(3 * config.n_embd, 16), inner) * 4,
@@ -245,7 +246,7 @@ export function planMemory(config: ModelConfig, options: MemoryOptions = {}): Me
     maxRows: MAX_ROWS,
     logitsSlots,
     headDimPad: sizesOf.headDimPad,
-    kvLayerBytes: sizesOf.kvLayerBytes,
+    kvKeyBytes: sizesOf.kvKeyBytes,
     kvBlockBytes,
     blocksPerSequence,
     quantizedStride: sizesOf.quantizedStride,

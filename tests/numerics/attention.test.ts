@@ -10,8 +10,8 @@ import {
   M_HIDDEN,
   M_HIDDEN_STRIDE,
   M_KV,
-  M_KV_BLOCK_BYTES,
   M_KV_LAYER_BYTES,
+  M_KV_VALUES,
   M_LAYERS_START,
   M_NORMED,
   M_PROBS,
@@ -66,9 +66,11 @@ class AttentionBench {
     const headDimPad = alignUp(headDim, 16);
     const widthPad = alignUp(this.width, 16);
     const blocks = MAX_POSITIONS / BLOCK_POSITIONS;
-    const layerBytes = 2 * heads * headDimPad * BLOCK_POSITIONS + 2 * heads * BLOCK_POSITIONS * 4;
-    const kv = bench.take(2 * blocks * layerBytes);
-    new Uint8Array(bench.kernels.memory.buffer, kv, 2 * blocks * layerBytes).fill(garbage);
+    const valueBytes = heads * headDimPad * BLOCK_POSITIONS;
+    const keyBytes = valueBytes + 2 * heads * BLOCK_POSITIONS * 4;
+    const kvBytes = 2 * blocks * (keyBytes + valueBytes);
+    const kv = bench.take(kvBytes);
+    new Uint8Array(bench.kernels.memory.buffer, kv, kvBytes).fill(garbage);
     const tables = bench.take(2 * blocks * 4);
     for (let i = 0; i < blocks; i++) {
       bench.int32(tables, 2 * blocks)[i] = 2 * (blocks - 1 - i);
@@ -85,8 +87,8 @@ class AttentionBench {
         [M_HEAD_DIM]: headDim,
         [M_HEAD_DIM_PAD]: headDimPad,
         [M_KV]: kv,
-        [M_KV_BLOCK_BYTES]: layerBytes,
-        [M_KV_LAYER_BYTES]: layerBytes,
+        [M_KV_LAYER_BYTES]: kvBytes,
+        [M_KV_VALUES]: 2 * blocks * keyBytes,
         [M_TABLES]: tables,
         [M_TABLE_STRIDE]: blocks * 4,
         [M_ROWS]: this.#rows,
