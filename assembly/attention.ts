@@ -38,13 +38,9 @@ import {
   ROW_POSITION,
   ROW_SEQUENCE,
 } from "./abi";
-import { dot16x1 } from "./matmul";
 import { exp4, maxLane, sumLanes } from "./math";
 import { ofLayer, pointer, real, size } from "./model";
 import { absMax, quantize } from "./quantize";
-
-/** int32 [16]: a head's dot products with the keys of one block. */
-const dots: usize = memory.data(64, 16);
 
 @inline
 function rowField(row: i32, field: i32): i32 {
@@ -170,30 +166,57 @@ function quantizeQueries(query: usize, heads: i32, headDim: i32, headDimPad: i32
   }
 }
 
-/** scores[head, i] = query · key[i] · scale for the 16 positions of a block; gathers the value scales, too. */
-function scoreBlock(block: usize, heads: i32, headDimPad: i32, scale: f32, scores: usize, valueScales: usize, stride: usize): void {
-  const tileBytes = (<usize>headDimPad) * BLOCK_POSITIONS;
+/**
+ * scores[head, i] = query · key[i] · scale for the 16 positions of a block: the matrix kernel of matmul.ts with
+ * the positions as rows, one head after another. Gathers the value scales, too.
+ *
+ * @param key the block's keys and scales
+ * @param query int16 [heads, headDimPad]
+ * @param scores float32 [heads, 16], heads `stride` bytes apart, as are the valueScales
+ */
+export function scoreBlock(
+  key: usize,
+  heads: i32,
+  headDimPad: i32,
+  query: usize,
+  scale: f32,
+  scores: usize,
+  valueScales: usize,
+  stride: usize,
+): void {
   const queryBytes = (<usize>headDimPad) << 1;
-  let query = pointer(M_PROBS);
-  let key = block;
-  let keyScale = block + (<usize>heads) * tileBytes;
-  let valueScale = keyScale + (<usize>heads) * (BLOCK_POSITIONS * 4);
+  let keyScale = key + (<usize>heads) * (<usize>headDimPad) * BLOCK_POSITIONS;
+  const gap = (<usize>heads) * (BLOCK_POSITIONS * 4);
   for (let h = 0; h < heads; h++) {
-    for (let i: usize = 0; i < 64; i += 16) v128.store(dots + i, i32x4.splat(0));
-    dot16x1(key, query, headDimPad, load<i32>(sumOf(heads, h)) << 7, dots);
-    const factor = f32x4.splat(load<f32>(scaleOf(h)) * scale);
-    for (let i: usize = 0; i < 64; i += 16) {
-      const product = f32x4.mul(f32x4.convert_i32x4_s(v128.load(dots + i)), factor);
-      v128.store(scores + i, f32x4.mul(product, v128.load(keyScale + i)));
-      v128.store(valueScales + i, v128.load(valueScale + i));
+    let d0 = i32x4.splat(0);
+    let b0 = i32x4.splat(0);
+    let d1 = i32x4.splat(0);
+    let b1 = i32x4.splat(0);
+    for (const end = query + queryBytes; query < end; query += 4, key += 32) {
+      const pair = v128.load_splat<i32>(query);
+      const u = v128.load(key);
+      const v = v128.load(key, 16);
+      d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u, pair));
+      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u, 8), pair));
+      d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v, pair));
+      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v, 8), pair));
     }
-    query += queryBytes;
-    key += tileBytes;
+    const bias = i32x4.splat(load<i32>(sumOf(heads, h)) << 7);
+    const factor = f32x4.splat(load<f32>(scaleOf(h)) * scale);
+    storeScores(scores, i32x4.sub(i32x4.sub(d0, i32x4.shl(b0, 8)), bias), factor, keyScale);
+    storeScores(scores + 16, b0, factor, keyScale + 16);
+    storeScores(scores + 32, i32x4.sub(i32x4.sub(d1, i32x4.shl(b1, 8)), bias), factor, keyScale + 32);
+    storeScores(scores + 48, b1, factor, keyScale + 48);
+    for (let i: usize = 0; i < 64; i += 16) v128.store(valueScales + i, v128.load(keyScale + gap + i));
     keyScale += BLOCK_POSITIONS * 4;
-    valueScale += BLOCK_POSITIONS * 4;
     scores += stride;
     valueScales += stride;
   }
+}
+
+@inline
+function storeScores(to: usize, sums: v128, factor: v128, keyScale: usize): void {
+  v128.store(to, f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums), factor), v128.load(keyScale)));
 }
 
 /**
@@ -222,28 +245,35 @@ function softmax(heads: i32, head: i32, scores: usize, valueScales: usize, n: i3
 }
 
 /**
- * Adds the 16 positions of a block to one head's accumulators: the matrix kernel of matmul.ts with 16
- * dimensions as rows, kept in memory from block to block.
+ * Adds the 16 positions of a block to every head's accumulators: the matrix kernel with 16 dimensions as rows,
+ * kept in memory from block to block.
+ *
+ * @param values of the block
+ * @param probs int16 [heads, 16], heads `stride` bytes apart
+ * @param groups headDimPad / 16
  */
-export function addValues(values: usize, probs: usize, groups: i32, target: usize): void {
-  for (const end = target + ((<usize>groups) << 6); target < end; target += 64) {
-    let d0 = v128.load(target);
-    let b0 = v128.load(target, 16);
-    let d1 = v128.load(target, 32);
-    let b1 = v128.load(target, 48);
-    for (let p = probs, until = probs + BLOCK_POSITIONS * 2; p < until; p += 4, values += 32) {
-      const pair = v128.load_splat<i32>(p);
-      const u = v128.load(values);
-      const v = v128.load(values, 16);
-      d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u, pair));
-      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u, 8), pair));
-      d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v, pair));
-      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v, 8), pair));
+export function addValues(values: usize, heads: i32, groups: i32, probs: usize, stride: usize, target: usize): void {
+  for (let h = 0; h < heads; h++) {
+    for (const end = target + ((<usize>groups) << 6); target < end; target += 64) {
+      let d0 = v128.load(target);
+      let b0 = v128.load(target, 16);
+      let d1 = v128.load(target, 32);
+      let b1 = v128.load(target, 48);
+      for (let p = probs, until = probs + BLOCK_POSITIONS * 2; p < until; p += 4, values += 32) {
+        const pair = v128.load_splat<i32>(p);
+        const u = v128.load(values);
+        const v = v128.load(values, 16);
+        d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u, pair));
+        b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u, 8), pair));
+        d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v, pair));
+        b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v, 8), pair));
+      }
+      v128.store(target, d0);
+      v128.store(target, b0, 16);
+      v128.store(target, d1, 32);
+      v128.store(target, b1, 48);
     }
-    v128.store(target, d0);
-    v128.store(target, b0, 16);
-    v128.store(target, d1, 32);
-    v128.store(target, b1, 48);
+    probs += stride;
   }
 }
 
@@ -291,7 +321,7 @@ export function attend(row: i32, layer: i32): void {
   quantizeQueries(pointer(M_HIDDEN) + (<usize>row) * pointer(M_HIDDEN_STRIDE), heads, headDim, headDimPad);
   for (let b = 0; b < blocks; b++) {
     const offset = (<usize>b) << 6;
-    scoreBlock(blockKeys(table, first + b, layer), heads, headDimPad, scale, scores + offset, valueScales + offset, stride);
+    scoreBlock(blockKeys(table, first + b, layer), heads, headDimPad, probs, scale, scores + offset, valueScales + offset, stride);
   }
   const before = (<usize>(start - (first << 4))) << 2;
   const behind = (<usize>(position + 1 - (first << 4))) << 2;
@@ -305,13 +335,8 @@ export function attend(row: i32, layer: i32): void {
   const sums = accumulators(heads);
   const headSums = (<usize>groups) << 6;
   memory.fill(sums, 0, (<usize>heads) * headSums);
-  const tileBytes = (<usize>headDimPad) * BLOCK_POSITIONS;
-  for (let b = 0; b < blocks; b++) {
-    const values = blockValues(table, first + b, layer);
-    const pairs = probs + ((<usize>b) << 5);
-    for (let h: usize = 0; h < <usize>heads; h++)
-      addValues(values + h * tileBytes, pairs + h * (stride >> 1), groups, sums + h * headSums);
-  }
+  for (let b = 0; b < blocks; b++)
+    addValues(blockValues(table, first + b, layer), heads, groups, probs + ((<usize>b) << 5), stride >> 1, sums);
   const out = pointer(M_NORMED);
   storeOutputs(heads, headDim, groups, out);
   // The last head's padded dimensions spilled past the width.
