@@ -40,7 +40,7 @@ import {
 } from "./abi";
 import { exp4, maxLane, sumLanes } from "./math";
 import { ofLayer, pointer, real, size } from "./model";
-import { absMax, quantize } from "./quantize";
+import { absMax, quantize, round4 } from "./quantize";
 
 @inline
 function rowField(row: i32, field: i32): i32 {
@@ -80,9 +80,21 @@ function blockValues(table: usize, index: i32, layer: i32): usize {
 /** Largest |x| of `n` float32, any n. */
 @inline
 function absMaxAny(x: usize, n: i32): f32 {
-  let largest: f32 = 0;
-  for (let i = 0; i < n; i++) largest = max(largest, abs(load<f32>(x + ((<usize>i) << 2))));
+  let largest = absMax(x, n & ~3);
+  for (let i = n & ~3; i < n; i++) largest = max(largest, abs(load<f32>(x + ((<usize>i) << 2))));
   return largest;
+}
+
+/** Bytes from a tile's first to column 4 · `quad` + `i` of a position's key. */
+@inline
+function keyPlace(quad: usize, i: usize): usize {
+  return (quad << 6) + ((i >> 1) << 5) + ((i & 1) << 1);
+}
+
+/** Bytes from a head's first to dimension 4 · `quad` + `i` of a position's value. */
+@inline
+function valuePlace(quad: usize, i: usize): usize {
+  return ((quad >> 2) << 8) + (((quad >> 1) & 1) << 4) + (i << 2) + (quad & 1);
 }
 
 /** Writes the row's keys and values (float32, from the fused projection) into its place in the cache. */
@@ -109,13 +121,25 @@ export function storeKeyValue(row: i32, layer: i32): void {
     const valueFactor: f32 = valueMax < 1e-30 ? 0 : 127 / valueMax;
     store<f32>(scales, keyMax / 127);
     store<f32>(scales + valueScales, valueMax / 127);
-    for (let d = 0; d < headDim; d++) {
-      const at = (<usize>d) << 2;
-      const k = <i32>nearest(load<f32>(key + at) * keyFactor);
-      store<u8>(keys + <usize>(((d >> 1) << 5) + ((d & 1) << 1)), k ^ keyFlip);
-      const v = <i32>nearest(load<f32>(value + at) * valueFactor);
-      const place = ((d >> 4) << 8) + (((d >> 3) & 1) << 4) + ((d & 3) << 2) + ((d >> 2) & 1);
-      store<u8>(values + <usize>place, v ^ (d & 4 ? 0 : 0x80));
+    const quads = (<usize>headDim) >> 2;
+    for (let quad: usize = 0; quad < quads; quad++) {
+      const k = round4(f32x4.mul(v128.load(key + (quad << 4)), f32x4.splat(keyFactor)));
+      store<u8>(keys + keyPlace(quad, 0), i32x4.extract_lane(k, 0) ^ keyFlip);
+      store<u8>(keys + keyPlace(quad, 1), i32x4.extract_lane(k, 1) ^ keyFlip);
+      store<u8>(keys + keyPlace(quad, 2), i32x4.extract_lane(k, 2) ^ keyFlip);
+      store<u8>(keys + keyPlace(quad, 3), i32x4.extract_lane(k, 3) ^ keyFlip);
+      const v = round4(f32x4.mul(v128.load(value + (quad << 4)), f32x4.splat(valueFactor)));
+      const valueFlip = quad & 1 ? 0 : 0x80;
+      store<u8>(values + valuePlace(quad, 0), i32x4.extract_lane(v, 0) ^ valueFlip);
+      store<u8>(values + valuePlace(quad, 1), i32x4.extract_lane(v, 1) ^ valueFlip);
+      store<u8>(values + valuePlace(quad, 2), i32x4.extract_lane(v, 2) ^ valueFlip);
+      store<u8>(values + valuePlace(quad, 3), i32x4.extract_lane(v, 3) ^ valueFlip);
+    }
+    // A head's width need not be a multiple of four.
+    for (let i: usize = 0, rest = <usize>headDim & 3; i < rest; i++) {
+      const at = (quads << 4) + (i << 2);
+      store<u8>(keys + keyPlace(quads, i), <i32>nearest(load<f32>(key + at) * keyFactor) ^ keyFlip);
+      store<u8>(values + valuePlace(quads, i), <i32>nearest(load<f32>(value + at) * valueFactor) ^ (quads & 1 ? 0 : 0x80));
     }
     keys += tileBytes;
     values += tileBytes;

@@ -18,7 +18,7 @@ export function absMax(x: usize, n: i32): f32 {
 
 /** Rounds four float32 (|x| < 2^22) to int32, ties to even: two cheap operations instead of a saturating conversion. */
 @inline
-function round4(x: v128): v128 {
+export function round4(x: v128): v128 {
   return i32x4.sub(f32x4.add(x, f32x4.splat(ROUND_MAGIC)), i32x4.splat(ROUND_MAGIC_BITS));
 }
 
