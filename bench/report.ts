@@ -8,9 +8,10 @@ import {
   type RuntimeName,
   taskKey,
 } from "./engine-bench.ts";
-import { type Machine, median, spread } from "./measure.ts";
+import type { Machine } from "./measure.ts";
 import { PEERS, type PeerResults } from "./peers-bench.ts";
 import { bytesPerStep, SHAPES } from "./shapes.ts";
+import { median, spread } from "./statistics.ts";
 import { barChart, lineChart, short } from "./svg.ts";
 
 const DOCS = fileURLToPath(new URL("../docs/", import.meta.url));
