@@ -12,7 +12,7 @@ import { type Resident, workerdCpuMs, workerdMemory } from "./resident.ts";
 
 const HELP = `Measures the Worker with a DistilGPT-2-shaped model in workerd, and writes bench/memory/results.json.
 
-  npx tsx memory/main.ts [--rounds 5]     in bench/, on Linux, after npm run build`;
+  npm run memory -- [--rounds 5]     in bench/, on Linux, after npm run build`;
 
 const RESULTS = fileURLToPath(new URL("results.json", import.meta.url));
 const TOKENS = 1000;
