@@ -44,7 +44,7 @@ const LAYERS: Layer[] = [
     name: "worker",
     holds: (path) => path.startsWith("worker/"),
     inner: ["assembly", "core"],
-    packages: ["cloudflare:", "hono", "zod"],
+    packages: ["cloudflare:", "hono", "zod", "@huggingface/jinja"],
   },
 ];
 

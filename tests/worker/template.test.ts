@@ -1,0 +1,143 @@
+import { describe, expect, it } from "vitest";
+import type { Manifest } from "../../src/index.ts";
+import { HttpError } from "../../worker/errors.ts";
+import { renderTemplate, type TemplateMessage } from "../../worker/template.ts";
+import { TEMPLATE } from "./chat-model.ts";
+
+const HI: TemplateMessage[] = [
+  { role: "system", content: "Be brief." },
+  { role: "user", content: " Hi!\n" },
+];
+const TOKENS = { bos_token: "<s>", eos_token: "</s>" };
+
+/** A manifest of its own for each template, as each model has. */
+const render = (template: string, messages = HI) =>
+  renderTemplate({ name: "odd" } as Manifest, template, messages, TOKENS);
+
+describe("a template", () => {
+  it("makes one text of a conversation, up to where the answer begins", () => {
+    expect(render(TEMPLATE)).toBe("<s><|system|>\nBe brief.</s>\n<|user|>\nHi!</s>\n<|assistant|>\n");
+  });
+
+  it("is parsed once for a model", () => {
+    const manifest = { name: "odd" } as Manifest;
+    expect(renderTemplate(manifest, "{{ messages | length }}", HI, TOKENS)).toBe("2");
+    expect(renderTemplate(manifest, "{{ never read", HI, TOKENS)).toBe("2");
+  });
+
+  it.each([
+    ["{{ tools is none }} {{ documents is not none }} {{ strftime_now is defined }}", "true false false"],
+    ["{% for i in range(3) %}{{ i }}{% endfor %} {{ range(5, 1, -2) | list }}", "012 [5, 3]"],
+    ["{% if True and not False and None is none %}{{ messages[-1].content | trim }}{% endif %}", "Hi!"],
+    [
+      "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+      "2",
+    ],
+    ["{% macro tag(m) %}[{{ m.role }}]{% endmacro %}{{ tag(messages[0]) }}", "[system]"],
+    [
+      "{% generation %}{{ messages[0] | tojson }}{% endgeneration %}",
+      '{"role": "system", "content": "Be brief."}',
+    ],
+  ])("knows what templates use: %s", (template, expected) => {
+    expect(render(template)).toBe(expected);
+  });
+
+  it("refuses messages in its own words: 400", () => {
+    const refused = () => render(TEMPLATE, [{ role: "assistant", content: "Hi!" }]);
+    expect(refused).toThrow(HttpError);
+    expect(refused).toThrow(
+      expect.objectContaining({
+        status: 400,
+        param: "messages",
+        message: expect.stringContaining("begins with the user"),
+      }),
+    );
+    const long = () =>
+      render("{{ raise_exception(messages[0].content) }}", [{ role: "user", content: "b".repeat(9000) }]);
+    expect(long).toThrow(/refuses these messages: b{500}$/);
+  });
+
+  it("has what a long conversation needs", () => {
+    const messages = Array.from({ length: 1000 }, (_, i) => ({
+      role: i % 2 ? "assistant" : "user",
+      content: `message ${i}, `.repeat(8),
+    }));
+    const turns = `{% for m in messages if m.content is string %}
+      {%- if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Take turns.') }}{% endif %}
+      {%- if loop.index0 > 0 and messages[loop.index0 - 1].role == m.role %}{{ raise_exception('Twice') }}{% endif %}
+      {{- '<|' ~ m['role'] ~ '|>' ~ m['content'].strip() ~ eos_token }}
+    {%- endfor %}`;
+    expect(render(turns, messages).split("</s>")).toHaveLength(1001);
+    expect(render(TEMPLATE, messages).split("</s>")).toHaveLength(1001);
+  });
+});
+
+describe("a template that is at fault is the model's fault", () => {
+  const fault = (reason: RegExp) =>
+    expect.objectContaining({ code: "invalid_model", message: expect.stringMatching(reason) });
+
+  it.each([
+    ["not closed", "{% for m in messages %}", /chat template of odd failed/],
+    ["no template at all", "{{ }}", /failed/],
+    ["not what Jinja knows", "{% include 'other' %}", /failed/],
+    ["a filter that is not there", "{{ messages | sorcery }}", /sorcery/],
+    ["a function that is not there", "{{ summon() }}", /function/],
+    ["what is undefined, added up", "{{ messages[7].content + nothing }}", /undefined/],
+    ["too long", `{# ${"a".repeat(40_000)} #}`, /40006 characters/],
+    ["deep", "(".repeat(20_000).replace(/^/, "{{ "), /failed/],
+  ])("%s", (_, template, reason) => {
+    expect(() => render(template)).toThrow(fault(reason));
+  });
+
+  it.each([
+    ["loops in loops", `${"{% for i in range(1000) %}".repeat(4)}${"{% endfor %}".repeat(4)}`],
+    ["one long range", "{% for i in range(1000000000000) %}{% endfor %}"],
+    ["an infinite range", "{% for i in range(1, 2, 1e-300) %}{% endfor %}"],
+    ["a macro that calls itself", "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}"],
+    ["a macro that calls itself twice", "{% macro a() %}{{ a() ~ a() }}{% endmacro %}{{ a() }}"],
+    [
+      "a text that doubles",
+      "{% set n = namespace(s='ab') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}{{ n.s }}",
+    ],
+    [
+      "a list that doubles",
+      "{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}",
+    ],
+    [
+      "lists walked without a body",
+      "{% set a = range(900) %}{% for i in a %}{% for j in a %}{% for k in a %}{% endfor %}{% endfor %}{% endfor %}",
+    ],
+    ["a wide indentation", "{{ messages | tojson(indent=100000000) }}"],
+    ["not a number", "{{ messages | tojson(indent=1e308) }}"],
+  ])("%s comes to an end", (_, template) => {
+    expect(() => render(template)).toThrow(fault(/failed/));
+  });
+});
+
+describe("a template has nothing but what it is given", () => {
+  it.each([
+    "{{ constructor }}{{ globalThis }}{{ process }}{{ self }}{{ this }}{{ __proto__ }}",
+    "{{ messages.constructor }}{{ messages.__proto__ }}{{ messages[0].constructor }}{{ messages[0].__proto__ }}",
+    "{{ ''.constructor }}{{ ''.__class__ }}{{ (1).constructor }}{{ true.constructor }}{{ none.constructor }}",
+    "{{ range.constructor }}{{ raise_exception.constructor }}{{ raise_exception.prototype }}",
+    "{{ messages['constructor'] }}{{ messages[0]['__proto__'] }}{{ namespace(a=1).constructor }}",
+  ])("%s is empty", (template) => {
+    expect(render(template)).toBe("");
+  });
+
+  it.each([
+    "{{ ''.constructor.constructor('return 1')() }}",
+    "{{ range.constructor('return globalThis')() }}",
+    "{{ messages.push(1) }}",
+    "{% set messages.constructor = 1 %}",
+  ])("%s fails", (template) => {
+    expect(() => render(template)).toThrow(expect.objectContaining({ code: "invalid_model" }));
+  });
+
+  it("and changes nothing of it", () => {
+    const messages = [{ role: "user", content: "Hi" }];
+    render("{% set messages = [] %}{% set bos_token = 'x' %}{{ messages | length }}", messages);
+    expect(messages).toEqual([{ role: "user", content: "Hi" }]);
+    expect(Object.hasOwn(Object.prototype, "a")).toBe(false);
+  });
+});
