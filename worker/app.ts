@@ -1,13 +1,15 @@
 /** @module edgeformer/worker */
 
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { fetchSource, loadModel, type Model, type ModelSource } from "../src/index.ts";
 import { dropBody, readBody } from "./body.ts";
-import { encodeText, planCompletion } from "./completions.ts";
-import { type Env, readConfig } from "./config.ts";
+import { chatTemplate, chatWire, planChat } from "./chat.ts";
+import { chatRequest } from "./chat-schema.ts";
+import { encodeText, type Plan, planCompletion } from "./completions.ts";
+import { type Config, type Env, readConfig } from "./config.ts";
 import { streamingDigest } from "./digest.ts";
 import { HttpError, invalidField, toHttpError } from "./errors.ts";
 import { fingerprint } from "./fingerprint.ts";
@@ -17,7 +19,7 @@ import { type RequestLog, requestLog } from "./log.ts";
 import { openapi } from "./openapi.ts";
 import type { PageFiles } from "./page/files.ts";
 import { isPagePath, mountPage } from "./page/routes.ts";
-import { completeJson, completeStream } from "./respond.ts";
+import { completeJson, completeStream, textWire, type Wire } from "./respond.ts";
 import { completionRequest, detokenizeRequest, tokenizeRequest } from "./schema.ts";
 
 export type { Env } from "./config.ts";
@@ -136,24 +138,31 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
     return c.json(describe(model));
   });
 
+  const complete = async (
+    c: Context<HonoEnv>,
+    job: { model: Model; plan: Plan; wire: Wire; config: Config },
+  ): Promise<Response> => {
+    const { stream } = job.plan.request;
+    c.var.log.stream = stream;
+    const whole = { ...job, fingerprint: await fingerprint(job.model.manifest, engineDigest) };
+    return stream ? completeStream(c, whole) : completeJson(c, whole);
+  };
+
   app.post("/v1/completions", async (c) => {
     const config = readConfig(c.env);
     const request = await readBody(c.req.raw, completionRequest, config.MAX_BODY_BYTES);
     const model = await modelOf(c);
     checkName(model, request.model);
-    const plan = planCompletion(model, request, config);
-    c.var.log.stream = request.stream;
-    const job = { model, plan, config, fingerprint: await fingerprint(model.manifest, engineDigest) };
-    return request.stream ? completeStream(c, job) : completeJson(c, job);
+    return complete(c, { model, plan: planCompletion(model, request, config), wire: textWire, config });
   });
 
   app.post("/v1/chat/completions", async (c) => {
-    const { manifest } = await modelOf(c);
-    throw new HttpError(
-      404,
-      `${manifest.name} is not a chat model: its model directory has no chat template. It continues text; use /v1/completions.`,
-      { param: "model" },
-    );
+    const config = readConfig(c.env);
+    const model = await modelOf(c);
+    chatTemplate(model);
+    const request = await readBody(c.req.raw, chatRequest, config.MAX_BODY_BYTES);
+    checkName(model, request.model);
+    return complete(c, { model, plan: planChat(model, request, config), wire: chatWire, config });
   });
 
   app.post("/tokenize", async (c) => {

@@ -3,7 +3,9 @@ import { HttpError, invalidField } from "./errors.ts";
 
 /** Entries that a list or map other than a prompt may have; far above what any field allows. */
 const MAX_ENTRIES = 1024;
-/** Fields of a request; the longest schema has two dozen. */
+/** Entries that lists in it may have all together. */
+const MAX_NESTED_ENTRIES = 16_384;
+/** Fields of a request; the longest schema has three dozen. */
 const MAX_FIELDS = 64;
 
 function tooLarge(limit: number): HttpError {
@@ -67,6 +69,18 @@ function shorten(text: string): string {
   return text.length > 64 ? `${text.slice(0, 64)}…` : text;
 }
 
+/** Entries of a value and of all that is in it, however deep; counting stops above MAX_NESTED_ENTRIES. */
+function countNested(value: object): number {
+  let count = 0;
+  const left: object[] = [value];
+  for (let next = left.pop(); next && count <= MAX_NESTED_ENTRIES; next = left.pop()) {
+    const entries: unknown[] = Array.isArray(next) ? next : Object.values(next);
+    count += entries.length;
+    for (const entry of entries) if (typeof entry === "object" && entry !== null) left.push(entry);
+  }
+  return count;
+}
+
 /** Refuses what would make the schema's checks expensive: they note one problem for each bad entry. */
 function checkSize(body: Record<string, unknown>): void {
   const keys = Object.keys(body);
@@ -78,6 +92,11 @@ function checkSize(body: Record<string, unknown>): void {
     const entries = Array.isArray(value) ? value.length : Object.keys(value).length;
     if (entries > MAX_ENTRIES)
       throw invalidField(shorten(key), `'${shorten(key)}' has ${entries} entries, more than ${MAX_ENTRIES}.`);
+    if (countNested(value) > MAX_NESTED_ENTRIES)
+      throw invalidField(
+        shorten(key),
+        `'${shorten(key)}' has more than ${MAX_NESTED_ENTRIES} entries in it.`,
+      );
   }
 }
 

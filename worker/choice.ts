@@ -2,10 +2,21 @@ import type { FinishReason, GenerateChunk, GeneratedLogprob, Score, TokenLogprob
 import type { Tokenizer } from "../src/tokenizer.ts";
 import type { LogprobsShape } from "./schema.ts";
 
+/** A token whose text was handed out, as the model knows it. */
+export interface ShownToken {
+  id: number;
+  /** Null for the first prompt token. */
+  logprob: number | null;
+  /** The likeliest tokens at its place. */
+  top: TokenLogprob[];
+}
+
 /** What one event adds to a choice. */
 export interface Delta {
   text: string;
   logprobs: LogprobsShape | null;
+  /** What `logprobs` words, where this endpoint computed it. */
+  shown?: ShownToken[];
   /** Only of a model without a tokenizer. */
   tokenIds: number[] | undefined;
   finishReason: FinishReason | null;
@@ -32,10 +43,9 @@ function codePoints(text: string): number {
   return count;
 }
 
-interface Entry {
+interface Entry extends ShownToken {
   token: string;
-  logprob: number | null;
-  top: Record<string, number> | null;
+  alternatives: Record<string, number> | null;
   /** First code point, and the one after the last. */
   offset: number;
   end: number;
@@ -77,7 +87,7 @@ export class Choice {
   /** The prompt, where it is to be echoed; `score` where its log-probabilities are asked for. */
   echo(ids: number[], text: string, score: Score | undefined): Delta {
     ids.forEach((id, i) => {
-      this.#hold(id, score?.tokenLogprobs[i] ?? null, score?.topLogprobs[i] ?? null);
+      this.#hold(id, score?.tokenLogprobs[i] ?? null, score?.topLogprobs[i] ?? []);
     });
     // The completion is decoded on its own: a character that the prompt leaves unfinished stays so.
     this.#decoded += codePoints(this.#decoder.decode());
@@ -88,12 +98,12 @@ export class Choice {
   add(chunk: GenerateChunk): Delta {
     chunk.ids.forEach((id, i) => {
       const logprob: GeneratedLogprob | undefined = chunk.logprobs?.[i];
-      this.#hold(id, logprob?.logprob ?? null, logprob?.top ?? null);
+      this.#hold(id, logprob?.logprob ?? null, logprob?.top ?? []);
     });
     return this.#release(chunk.text, chunk.ids, chunk.finishReason);
   }
 
-  #hold(id: number, logprob: number | null, top: TokenLogprob[] | null): void {
+  #hold(id: number, logprob: number | null, top: TokenLogprob[]): void {
     if (!this.#wantsLogprobs) return;
     const offset = this.#decoded;
     const token = tokenString(this.#tokenizer, id);
@@ -103,14 +113,15 @@ export class Choice {
       this.#tail = [...this.#tail, ...bytes].slice(-3);
     }
     const end = this.#decoded + (endsInside(this.#tail) ? 1 : 0);
-    this.#held.push({ token, logprob, top: this.#alternatives(token, logprob, top), offset, end });
+    const alternatives = this.#alternatives(token, logprob, top);
+    this.#held.push({ id, token, logprob, top, alternatives, offset, end });
   }
 
   /** The likeliest tokens and, as OpenAI has it, always the chosen one. The first prompt token has none. */
-  #alternatives(token: string, logprob: number | null, top: TokenLogprob[] | null) {
+  #alternatives(token: string, logprob: number | null, top: TokenLogprob[]) {
     if (logprob === null) return null;
     const alternatives = new Map<string, number>();
-    for (const other of top ?? []) {
+    for (const other of top) {
       const name = tokenString(this.#tokenizer, other.id);
       if (!alternatives.has(name)) alternatives.set(name, other.logprob);
     }
@@ -130,10 +141,11 @@ export class Choice {
     const logprobs: LogprobsShape = {
       tokens: released.map((entry) => entry.token),
       token_logprobs: released.map((entry) => entry.logprob),
-      top_logprobs: released.map((entry) => entry.top),
+      top_logprobs: released.map((entry) => entry.alternatives),
       text_offset: released.map((entry) => entry.offset),
     };
-    return { text, logprobs, tokenIds, finishReason };
+    const shown = released.map(({ id, logprob, top }): ShownToken => ({ id, logprob, top }));
+    return { text, logprobs, shown, tokenIds, finishReason };
   }
 }
 
@@ -152,6 +164,7 @@ export function mergeDeltas(deltas: Delta[]): Delta {
             top_logprobs: logprobs.flatMap((part) => part.top_logprobs),
             text_offset: logprobs.flatMap((part) => part.text_offset),
           },
+    shown: deltas.flatMap((delta) => delta.shown ?? []),
     tokenIds: withIds.length === 0 ? undefined : withIds.flatMap((delta) => delta.tokenIds ?? []),
     finishReason: deltas.at(-1)?.finishReason ?? null,
   };

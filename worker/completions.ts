@@ -36,6 +36,16 @@ function tooLong(model: Model, requested: string): HttpError {
 }
 
 /**
+ * Refuses a text that is too long for the context whatever its tokens are, before anything is made of it.
+ *
+ * @param characters its length in UTF-16 units
+ * @throws HttpError 400
+ */
+export function refuseTooLong(model: Model, characters: number): void {
+  if (characters > model.context * LONGEST_TOKEN_BYTES) throw tooLong(model, "more in its prompt alone");
+}
+
+/**
  * A text's token ids, without tokenizing a text that is too long in any case.
  *
  * @throws HttpError 400
@@ -43,7 +53,7 @@ function tooLong(model: Model, requested: string): HttpError {
 export function encodeText(model: Model, text: string): number[] {
   if (!model.tokenizer)
     throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
-  if (text.length > model.context * LONGEST_TOKEN_BYTES) throw tooLong(model, "more in its prompt alone");
+  refuseTooLong(model, text.length);
   for (const [run] of text.matchAll(/\p{L}+|\p{N}+|[^\s\p{L}\p{N}]+/gu))
     if (run.length > LONGEST_RUN)
       throw invalidField(

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { chatChunkShape, chatRequest, chatShape } from "./chat-schema.ts";
 import {
   completionRequest,
   completionShape,
@@ -16,11 +17,14 @@ type Json = Record<string, unknown>;
 
 const inputs = {
   CompletionRequest: completionRequest,
+  ChatRequest: chatRequest,
   TokenizeRequest: tokenizeRequest,
   DetokenizeRequest: detokenizeRequest,
 };
 const outputs = {
   Completion: completionShape,
+  ChatCompletion: chatShape,
+  ChatCompletionChunk: chatChunkShape,
   Model: modelShape,
   ModelList: modelListShape,
   TokenizeResponse: tokenizeShape,
@@ -46,7 +50,7 @@ const json = (schema: string) => ({
 const ERRORS: Record<string, string> = {
   "400": "A field is wrong, or the prompt does not fit the context.",
   "401": "No key, or not one of this server's.",
-  "404": "No such model or route.",
+  "404": "No such model or route, or no chat template.",
   "413": "The body is larger than the server reads.",
   "429": "Over the rate limit; Retry-After says when to try again.",
   "503": "The model is not available or the server is full; Retry-After says when to try again.",
@@ -65,25 +69,37 @@ function operation(summary: string, response: string, errors: string[], request?
   };
 }
 
-/** The endpoint's description, made from the schemas that check its requests. */
-export function openapi(): Json {
-  const post = ["400", "401", "404", "413", "429", "503"];
-  const get = ["401", "429", "503"];
-  const completions = operation("Continue a text", "Completion", post, "CompletionRequest");
-  const ok = (completions.responses as Record<string, { content: Json }>)["200"];
+/** The operation, which can also answer with events. */
+function streaming(described: Json, event: string): Json {
+  const ok = (described.responses as Record<string, { content: Json }>)["200"];
   if (ok)
     ok.content["text/event-stream"] = {
       schema: {
         type: "string",
-        description: "`data: ` and a Completion for each token, then `data: [DONE]`.",
+        description: `\`data: \` and a ${event} for each token, then \`data: [DONE]\`.`,
       },
     };
+  return described;
+}
+
+/** The endpoint's description, made from the schemas that check its requests. */
+export function openapi(): Json {
+  const post = ["400", "401", "404", "413", "429", "503"];
+  const get = ["401", "429", "503"];
+  const completions = streaming(
+    operation("Continue a text", "Completion", post, "CompletionRequest"),
+    "Completion",
+  );
+  const chat = streaming(
+    operation("Answer in a conversation", "ChatCompletion", post, "ChatRequest"),
+    "ChatCompletionChunk",
+  );
   return {
     openapi: "3.1.0",
     info: {
       title: "edgeformer",
       version: "1",
-      description: "OpenAI's completions endpoint in an edge isolate.",
+      description: "OpenAI's completions and chat endpoints in an edge isolate.",
     },
     components: {
       schemas: { ...jsonSchemas(inputs, "input"), ...jsonSchemas(outputs, "output") },
@@ -92,6 +108,7 @@ export function openapi(): Json {
     security: [{ key: [] }, {}],
     paths: {
       "/v1/completions": { post: completions },
+      "/v1/chat/completions": { post: chat },
       "/v1/models": { get: operation("The model served, as a list", "ModelList", get) },
       "/v1/models/{id}": {
         get: {

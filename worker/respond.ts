@@ -6,14 +6,32 @@ import { bestOf, type Plan, runPlan, usageOf } from "./completions.ts";
 import type { Config, Env } from "./config.ts";
 import { toHttpError } from "./errors.ts";
 import { ClientGone, EventStream } from "./events.ts";
-import type { ChoiceShape, CompletionShape } from "./schema.ts";
+import type { ChoiceShape, UsageShape } from "./schema.ts";
 
 type RequestContext = Context<{ Bindings: Env; Variables: Variables }>;
+
+/** How an endpoint words what was computed. */
+export interface Wire {
+  /** What an id begins with. */
+  prefix: string;
+  /** `object` of a whole completion. */
+  object: string;
+  /** `object` of an event. */
+  chunk: string;
+  choice(model: Model, index: number, delta: Delta): object;
+  /**
+   * What each event that a delta makes says of its choice.
+   *
+   * @param first whether nothing of this choice was sent before
+   */
+  pieces(model: Model, index: number, delta: Delta, first: boolean): object[];
+}
 
 /** A completion that is ready to be computed. */
 export interface Job {
   model: Model;
   plan: Plan;
+  wire: Wire;
   config: Config;
   fingerprint: string;
 }
@@ -29,19 +47,28 @@ function choiceShape(index: number, delta: Delta): ChoiceShape {
   };
 }
 
-function envelope(job: Job): Omit<CompletionShape, "choices" | "usage"> {
+/** OpenAI's completions. */
+export const textWire: Wire = {
+  prefix: "cmpl-",
+  object: "text_completion",
+  chunk: "text_completion",
+  choice: (_, index, delta) => choiceShape(index, delta),
+  pieces: (_, index, delta) => [choiceShape(index, delta)],
+};
+
+function envelope({ model, wire, fingerprint }: Job, object: string) {
   return {
-    id: `cmpl-${crypto.randomUUID()}`,
-    object: "text_completion",
+    id: `${wire.prefix}${crypto.randomUUID()}`,
+    object,
     created: Math.floor(Date.now() / 1000),
-    model: job.model.manifest.name,
-    system_fingerprint: job.fingerprint,
+    model: model.manifest.name,
+    system_fingerprint: fingerprint,
   };
 }
 
 /** The whole completion as one JSON object. */
 export async function completeJson(c: RequestContext, job: Job): Promise<Response> {
-  const { model, plan } = job;
+  const { model, plan, wire } = job;
   const deltas = plan.prompts.map(() => Array.from({ length: plan.candidates }, (): Delta[] => []));
   const controller = new AbortController();
   c.req.raw.signal.addEventListener("abort", () => controller.abort());
@@ -55,9 +82,9 @@ export async function completeJson(c: RequestContext, job: Job): Promise<Respons
   const usage = usageOf(plan, finished);
   c.var.log.usage = usage;
   const choices = bestOf(plan, finished).map((choice, index) =>
-    choiceShape(index, mergeDeltas(deltas[choice.prompt]?.[choice.candidate] ?? [])),
+    wire.choice(model, index, mergeDeltas(deltas[choice.prompt]?.[choice.candidate] ?? [])),
   );
-  return c.json({ ...envelope(job), choices, usage } satisfies CompletionShape);
+  return c.json({ ...envelope(job, wire.object), choices, usage });
 }
 
 /**
@@ -67,7 +94,7 @@ export async function completeJson(c: RequestContext, job: Job): Promise<Respons
  * takes longer than `PING_MS` to read starts it with a comment.
  */
 export async function completeStream(c: RequestContext, job: Job): Promise<Response> {
-  const { model, plan, config } = job;
+  const { model, plan, wire, config } = job;
   const { request } = plan;
   const log = c.var.log;
   const events = new EventStream();
@@ -77,18 +104,22 @@ export async function completeStream(c: RequestContext, job: Job): Promise<Respo
     controller.abort();
   };
   c.req.raw.signal.addEventListener("abort", leave);
-  const head = envelope(job);
+  const head = envelope(job, wire.chunk);
   const includeUsage = request.stream_options?.include_usage === true;
-  const send = (choices: ChoiceShape[], usage: CompletionShape["usage"]) =>
+  const send = (choices: object[], usage: UsageShape | null) =>
     // OpenAI sends `usage: null` in every chunk but the last, and only if asked for usage.
     events.send({ ...head, choices, ...(includeUsage ? { usage } : {}) });
   let answered = false;
   let generated = 0;
+  const begun = new Set<number>();
 
   const produce = async () => {
     const finished = await runPlan(model, plan, controller, async (prompt, candidate, delta) => {
       generated++;
-      await send([choiceShape(prompt * plan.candidates + candidate, delta)], null);
+      const index = prompt * plan.candidates + candidate;
+      const pieces = wire.pieces(model, index, delta, !begun.has(index));
+      begun.add(index);
+      for (const piece of pieces) await send([piece], null);
     });
     log.usage = usageOf(plan, finished);
     if (includeUsage) await send([], log.usage);

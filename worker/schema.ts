@@ -20,11 +20,59 @@ const ids = { type: "array", items: { type: "integer", minimum: 0 } } as const;
 /** Most alternatives per token that OpenAI's endpoint reports. */
 const MAX_LOGPROBS = 5;
 
+/** The fields that both ways to complete have. */
+export const commonFields = {
+  model: z.string().max(256).optional().meta({
+    description: "Must be the model served, if given; /v1/models names it.",
+  }),
+  min_tokens: z.int().min(0).optional(),
+  temperature: z.number().min(0).max(2).optional(),
+  top_p: z.number().min(0).max(1).optional(),
+  top_k: z
+    .int()
+    .min(-1)
+    .optional()
+    .meta({ description: "Keep only this many likeliest tokens; 0 or -1 keeps all." }),
+  min_p: z.number().min(0).max(1).optional(),
+  n: z.int().min(1).default(1),
+  stream: z.boolean().default(false),
+  stream_options: z
+    .strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() })
+    .optional(),
+  stop: z
+    .union([z.string(), z.array(z.string()).max(4)], {
+      error: "must be a string or up to 4 strings",
+    })
+    .optional(),
+  stop_token_ids: z.array(z.int().min(0)).max(64).optional(),
+  ignore_eos: z.boolean().optional(),
+  presence_penalty: z.number().min(-2).max(2).optional(),
+  frequency_penalty: z.number().min(-2).max(2).optional(),
+  repetition_penalty: z.number().gt(0).max(10).optional(),
+  logit_bias: z
+    .record(z.string().regex(/^\d{1,9}$/, "keys must be token ids"), z.number().min(-100).max(100))
+    .optional(),
+  seed: z
+    .int()
+    .optional()
+    .meta({ description: "Choice i is drawn with seed + i; the same seed gives the same choices." }),
+  user: z.string().max(1024).optional(),
+};
+
+/** Adds a problem with a field. */
+export type Refuse = (field: string, message: string) => void;
+
+/** What holds between the common fields. */
+export function checkCommon(
+  request: { stream: boolean; stream_options?: object | undefined },
+  refuse: Refuse,
+): void {
+  if (request.stream_options && !request.stream)
+    refuse("stream_options", "is only allowed when stream is true");
+}
+
 export const completionRequest = z
   .strictObject({
-    model: z.string().max(256).optional().meta({
-      description: "Must be the model served, if given; /v1/models names it.",
-    }),
     prompt: z
       .custom<Prompt>(isPrompt, {
         error: (issue) =>
@@ -41,62 +89,29 @@ export const completionRequest = z
         ],
       }),
     max_tokens: z.int().min(0).default(16).meta({ description: "0 only with echo: nothing is generated." }),
-    min_tokens: z.int().min(0).optional(),
-    temperature: z.number().min(0).max(2).optional(),
-    top_p: z.number().min(0).max(1).optional(),
-    top_k: z
-      .int()
-      .min(-1)
-      .optional()
-      .meta({ description: "Keep only this many likeliest tokens; 0 or -1 keeps all." }),
-    min_p: z.number().min(0).max(1).optional(),
-    n: z.int().min(1).default(1),
+    ...commonFields,
     best_of: z.int().min(1).optional(),
-    stream: z.boolean().default(false),
-    stream_options: z
-      .strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() })
-      .optional(),
     logprobs: z.int().min(0).max(MAX_LOGPROBS).optional(),
     echo: z.boolean().default(false),
-    stop: z
-      .union([z.string(), z.array(z.string()).max(4)], {
-        error: "must be a string or up to 4 strings",
-      })
-      .optional(),
-    stop_token_ids: z.array(z.int().min(0)).max(64).optional(),
-    ignore_eos: z.boolean().optional(),
-    presence_penalty: z.number().min(-2).max(2).optional(),
-    frequency_penalty: z.number().min(-2).max(2).optional(),
-    repetition_penalty: z.number().gt(0).max(10).optional(),
-    logit_bias: z
-      .record(z.string().regex(/^\d{1,9}$/, "keys must be token ids"), z.number().min(-100).max(100))
-      .optional(),
     logitBias: z
       .unknown()
       .optional()
       .meta({ description: "Ignored: the AI SDK sends its logit_bias under this name as well." }),
-    seed: z
-      .int()
-      .optional()
-      .meta({ description: "Choice i is drawn with seed + i; the same seed gives the same choices." }),
     suffix: z
       .custom<undefined>((value) => value === undefined || value === "", {
         error: "this model continues text and cannot insert before a suffix; leave it out",
       })
       .optional()
       .meta({ type: "string", maxLength: 0, description: "Not supported." }),
-    user: z.string().max(1024).optional(),
   })
   .superRefine((request, context) => {
-    const refuse = (field: string, message: string) =>
-      context.addIssue({ code: "custom", path: [field], message });
+    const refuse: Refuse = (field, message) => context.addIssue({ code: "custom", path: [field], message });
     if (request.max_tokens === 0 && !request.echo) refuse("max_tokens", "must be at least 1 without echo");
     if (request.best_of !== undefined && request.best_of < request.n)
       refuse("best_of", "must not be smaller than n");
     if (request.stream && request.best_of !== undefined && request.best_of > request.n)
       refuse("best_of", "a stream cannot choose among candidates; best_of must equal n");
-    if (request.stream_options && !request.stream)
-      refuse("stream_options", "is only allowed when stream is true");
+    checkCommon(request, refuse);
   });
 
 export type CompletionRequest = z.infer<typeof completionRequest>;

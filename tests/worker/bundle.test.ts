@@ -1,19 +1,24 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { chatRequest } from "../../worker/chat-schema.ts";
 import * as schemas from "../../worker/schema.ts";
+import { modelWith, TEMPLATE } from "./chat-model.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
 let bundle: string;
+let directory: string;
 let worker: RunningWorker;
 
 beforeAll(async () => {
   bundle = await buildWorker();
-  worker = await startWorker(bundle);
+  directory = await modelWith({ chat_template: TEMPLATE });
+  worker = await startWorker(bundle, { model: directory });
 }, 60_000);
 afterAll(async () => {
   await worker.stop();
   await removeBundle(bundle);
+  await rm(directory, { recursive: true });
 });
 
 it("what is uploaded as code is at most 1 MB, and holds no weights", async () => {
@@ -35,9 +40,11 @@ it("/openapi.json describes every route and every field", async () => {
   expect(document.openapi).toBe("3.1.0");
   for (const [, reference] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
     expect(document.components.schemas).toHaveProperty(reference!);
-  const { CompletionRequest } = document.components.schemas;
+  const { CompletionRequest, ChatRequest } = document.components.schemas;
   expect(Object.keys(CompletionRequest!.properties)).toEqual(Object.keys(schemas.completionRequest.shape));
   expect(CompletionRequest!.required).toEqual(["prompt"]);
+  expect(Object.keys(ChatRequest!.properties)).toEqual(Object.keys(chatRequest.shape));
+  expect(ChatRequest!.required).toEqual(["messages"]);
   for (const [path, methods] of Object.entries(document.paths))
     for (const method of Object.keys(methods)) {
       const url = new URL(path.replace("{id}", "fable"), worker.url);

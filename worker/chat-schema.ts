@@ -1,0 +1,152 @@
+import * as z from "zod";
+import { checkCommon, commonFields, type Refuse, usageShape } from "./schema.ts";
+
+/** Most alternatives per token that OpenAI's chat endpoint reports. */
+const MAX_TOP_LOGPROBS = 20;
+
+/** A field of OpenAI's that asks for what this endpoint does not do. */
+const unsupported = (sentence: string) =>
+  z
+    .custom<undefined>((value) => value === undefined || value === null, { error: sentence })
+    .optional()
+    .meta({ type: "null", description: "Not supported." });
+
+const NO_TOOLS = "is not supported: this model calls no tools; leave it out";
+
+/** A field that changes nothing here, and that OpenAI's own clients send. */
+const ignored = (schema: z.ZodType) => schema.optional().meta({ description: "Ignored." });
+
+const textPart = z.strictObject({ type: z.literal("text"), text: z.string() });
+
+/** What is wrong with a message's content. */
+function refusedContent(content: unknown): string {
+  const part = Array.isArray(content) ? content.find((one) => one?.type !== "text") : undefined;
+  const type = typeof part?.type === "string" ? part.type.slice(0, 64) : undefined;
+  return type === undefined
+    ? "must be a string or a list of parts {type: 'text', text}"
+    : `must be text: this model cannot read a part of the type '${type}'`;
+}
+
+const message = z.strictObject({
+  role: z.enum(["system", "developer", "user", "assistant"], {
+    error: ({ input }) =>
+      input === "tool" || input === "function"
+        ? `'${input}' ${NO_TOOLS}`
+        : "must be 'system', 'developer', 'user' or 'assistant'",
+  }),
+  content: z
+    .union([z.string(), z.array(textPart).min(1, "must have at least one part")], {
+      error: ({ input }) => refusedContent(input),
+    })
+    .meta({ description: "The texts of several parts are put on lines of their own." }),
+  name: z.string().max(256).optional(),
+  refusal: unsupported("is not supported in a message that is sent"),
+  audio: unsupported("is not supported: this model reads text only"),
+  annotations: ignored(z.array(z.unknown())),
+  tool_calls: unsupported(NO_TOOLS),
+  tool_call_id: unsupported(NO_TOOLS),
+  function_call: unsupported(NO_TOOLS),
+});
+
+export type Message = z.infer<typeof message>;
+
+const maxTokens = z.int().min(1).optional();
+
+export const chatRequest = z
+  .strictObject({
+    messages: z
+      .array(message, { error: ({ input }) => (input === undefined ? "is required" : "must be a list") })
+      .min(1, "must have at least one message"),
+    max_completion_tokens: maxTokens.meta({ description: "[what the context leaves]" }),
+    max_tokens: maxTokens.meta({ description: "The older name of max_completion_tokens." }),
+    ...commonFields,
+    logprobs: z.boolean().default(false),
+    top_logprobs: z.int().min(0).max(MAX_TOP_LOGPROBS).optional(),
+    response_format: z
+      .custom<{ type: "text" }>((value) => (value as { type?: unknown } | null)?.type === "text", {
+        error: "only {type: 'text'} is supported: this model cannot be held to a schema",
+      })
+      .optional()
+      .meta({ type: "object", properties: { type: { const: "text" } }, required: ["type"] }),
+    tools: unsupported(NO_TOOLS),
+    tool_choice: unsupported(NO_TOOLS),
+    parallel_tool_calls: unsupported(NO_TOOLS),
+    functions: unsupported(NO_TOOLS),
+    function_call: unsupported(NO_TOOLS),
+    web_search_options: unsupported("is not supported: this model searches nothing; leave it out"),
+    audio: unsupported("is not supported: this model writes text only; leave it out"),
+    prediction: unsupported("is not supported; leave it out"),
+    reasoning_effort: unsupported("is not supported: this model has no reasoning to adjust; leave it out"),
+    verbosity: unsupported("is not supported; leave it out"),
+    modalities: z.tuple([z.literal("text")], { error: "only ['text'] is supported" }).optional(),
+    metadata: ignored(z.record(z.string(), z.string())),
+    store: ignored(z.boolean()),
+    service_tier: ignored(z.string()),
+    safety_identifier: ignored(z.string()),
+    prompt_cache_key: ignored(z.string()),
+  })
+  .superRefine((request, context) => {
+    const refuse: Refuse = (field, text) =>
+      context.addIssue({ code: "custom", path: [field], message: text });
+    if (request.top_logprobs !== undefined && !request.logprobs)
+      refuse("top_logprobs", "is only allowed when logprobs is true");
+    if (
+      (request.max_tokens ?? request.max_completion_tokens) !==
+      (request.max_completion_tokens ?? request.max_tokens)
+    )
+      refuse("max_tokens", "is another name of max_completion_tokens; the two must not differ");
+    checkCommon(request, refuse);
+  });
+
+export type ChatRequest = z.infer<typeof chatRequest>;
+
+const count = z.int().min(0);
+
+const tokenFields = {
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z.array(z.int().min(0).max(255)).nullable(),
+};
+
+const chatLogprobsShape = z.object({
+  content: z.array(z.object({ ...tokenFields, top_logprobs: z.array(z.object(tokenFields)) })),
+  refusal: z.null(),
+});
+
+export type ChatLogprobsShape = z.infer<typeof chatLogprobsShape>;
+
+const finishReason = z.enum(["stop", "length"]);
+
+const chatChoiceShape = z.object({
+  index: count,
+  message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
+  logprobs: chatLogprobsShape.nullable(),
+  finish_reason: finishReason,
+});
+
+export type ChatChoiceShape = z.infer<typeof chatChoiceShape>;
+
+const chatPieceShape = z.object({
+  index: count,
+  delta: z.strictObject({ role: z.literal("assistant").optional(), content: z.string().optional() }),
+  logprobs: chatLogprobsShape.nullable(),
+  finish_reason: finishReason.nullable(),
+});
+
+export type ChatPieceShape = z.infer<typeof chatPieceShape>;
+
+const head = { id: z.string(), created: count, model: z.string(), system_fingerprint: z.string() };
+
+export const chatShape = z.object({
+  ...head,
+  object: z.literal("chat.completion"),
+  choices: z.array(chatChoiceShape),
+  usage: usageShape,
+});
+
+export const chatChunkShape = z.object({
+  ...head,
+  object: z.literal("chat.completion.chunk"),
+  choices: z.array(chatPieceShape),
+  usage: usageShape.nullable().optional(),
+});

@@ -1,0 +1,178 @@
+import type { Model } from "../src/index.ts";
+import type { Tokenizer } from "../src/tokenizer.ts";
+import type {
+  ChatChoiceShape,
+  ChatLogprobsShape,
+  ChatPieceShape,
+  ChatRequest,
+  Message,
+} from "./chat-schema.ts";
+import { type Delta, type ShownToken, tokenString } from "./choice.ts";
+import { encodeText, type Plan, planCompletion, refuseTooLong } from "./completions.ts";
+import type { Config } from "./config.ts";
+import { HttpError, invalidField } from "./errors.ts";
+import type { Wire } from "./respond.ts";
+import { renderTemplate, type TemplateMessage } from "./template.ts";
+
+/** GPT-2's end of text, which the tokenizer has without being told. */
+const END_OF_TEXT: [string, number] = ["<|endoftext|>", 50256];
+
+/** Stands in a message's text where it could spell a special token; Unicode keeps it from ever being a character. */
+const MARK = "\ufdd0";
+
+/**
+ * The template of a model that can chat.
+ *
+ * @throws HttpError 404 that says why, for one that cannot
+ */
+export function chatTemplate({ manifest, tokenizer }: Model): { template: string; tokenizer: Tokenizer } {
+  const refuse = (why: string) =>
+    new HttpError(404, `${manifest.name} is not a chat model: ${why}; use /v1/completions.`, {
+      param: "model",
+    });
+  if (manifest.chat_template === undefined)
+    throw refuse("its model directory has no chat template. It continues text");
+  if (!tokenizer) throw refuse("it has no tokenizer that could read its chat template. It takes token ids");
+  return { template: manifest.chat_template, tokenizer };
+}
+
+/** Spelling and id of each special token. */
+function specialTokens({ manifest }: Model): Map<string, number> {
+  const { tokenizer } = manifest;
+  const added = tokenizer.type === "none" ? [] : Object.entries(tokenizer.added_tokens);
+  return new Map([END_OF_TEXT, ...added].filter(([token]) => token !== ""));
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+}
+
+/** A regular expression that finds any of these texts, the longest first. */
+function anyOf(texts: Iterable<string>): RegExp {
+  const longestFirst = [...texts].sort((a, b) => b.length - a.length);
+  return new RegExp(`(${longestFirst.map(escapeRegExp).join("|")})`, "u");
+}
+
+function textOf({ content }: Message): string {
+  return typeof content === "string" ? content : content.map((part) => part.text).join("\n");
+}
+
+/**
+ * The token ids of a conversation. What the template spells like a special token becomes one; what a message
+ * spells that way stays text, so that nobody can end their own turn and speak for another.
+ */
+function encodeChat(model: Model, messages: Message[]): number[] {
+  const { template, tokenizer } = chatTemplate(model);
+  const texts = messages.map(textOf);
+  refuseTooLong(
+    model,
+    texts.reduce((sum, text) => sum + text.length, 0),
+  );
+  const specials = specialTokens(model);
+  const beginnings = new RegExp(anyOf(new Set([...specials.keys()].map((token) => [...token][0]!))), "gu");
+  // Behind every possible beginning, so that two messages cannot spell a special token between them either.
+  const mark = (text: string) => {
+    if (text.includes(MARK))
+      throw invalidField("messages", "A message has U+FDD0, which is not a character.");
+    return text.replace(beginnings, `$1${MARK}`);
+  };
+  const rendered = renderTemplate(
+    model.manifest,
+    template,
+    messages.map(
+      ({ role, name }, i): TemplateMessage => ({
+        role: role === "developer" ? "system" : role,
+        content: mark(texts[i]!),
+        ...(name === undefined ? {} : { name: mark(name) }),
+      }),
+    ),
+    {
+      bos_token: spelling(tokenizer, model.manifest.config.bos_token_id),
+      eos_token: spelling(tokenizer, model.manifest.config.eos_token_id),
+    },
+  );
+  return rendered
+    .split(anyOf(specials.keys()))
+    .flatMap((piece) => specials.get(piece) ?? encodeText(model, piece.replaceAll(MARK, "")));
+}
+
+function spelling(tokenizer: Tokenizer, id: number | null): string {
+  return id === null ? "" : tokenizer.decode([id]);
+}
+
+/**
+ * A conversation as a completion to compute.
+ *
+ * @throws HttpError 400 naming the field, 404 if the model has no chat template; EdgeformerError `invalid_model`
+ *   if its template does not work
+ */
+export function planChat(model: Model, request: ChatRequest, config: Config): Plan {
+  const { messages, max_completion_tokens, max_tokens, logprobs, top_logprobs, ...common } = request;
+  try {
+    const prompt = encodeChat(model, messages);
+    const room = Math.min(
+      model.context - prompt.length,
+      config.MAX_TOKENS ?? Number.POSITIVE_INFINITY,
+      Math.floor((config.MAX_REQUEST_TOKENS - prompt.length) / common.n),
+    );
+    return planCompletion(
+      model,
+      {
+        ...common,
+        prompt,
+        max_tokens: max_completion_tokens ?? max_tokens ?? Math.max(1, room),
+        logprobs: logprobs ? (top_logprobs ?? 0) : undefined,
+        echo: false,
+      },
+      config,
+    );
+  } catch (error) {
+    if (!(error instanceof HttpError) || error.param !== "prompt") throw error;
+    throw new HttpError(error.status, error.message, { code: error.code, param: "messages", cause: error });
+  }
+}
+
+function chatLogprobs(tokenizer: Tokenizer | undefined, shown: ShownToken[]): ChatLogprobsShape {
+  const word = (id: number, logprob: number | null) => ({
+    token: tokenString(tokenizer, id),
+    logprob: logprob ?? 0,
+    bytes: tokenizer ? Array.from(tokenizer.bytes(id)) : null,
+  });
+  return {
+    content: shown.map(({ id, logprob, top }) => ({
+      ...word(id, logprob),
+      top_logprobs: top.map((other) => word(other.id, other.logprob)),
+    })),
+    refusal: null,
+  };
+}
+
+/** What an event of a stream reports of a delta: the log-probabilities of nothing are null. */
+function pieceLogprobs(tokenizer: Tokenizer | undefined, { shown }: Delta): ChatLogprobsShape | null {
+  return shown && shown.length > 0 ? chatLogprobs(tokenizer, shown) : null;
+}
+
+/** OpenAI's chat completions. */
+export const chatWire: Wire = {
+  prefix: "chatcmpl-",
+  object: "chat.completion",
+  chunk: "chat.completion.chunk",
+  choice: ({ tokenizer }, index, { text, logprobs, shown, finishReason }): ChatChoiceShape => ({
+    index,
+    message: { role: "assistant", content: text, refusal: null },
+    logprobs: logprobs && chatLogprobs(tokenizer, shown ?? []),
+    finish_reason: finishReason ?? "length",
+  }),
+  pieces: ({ tokenizer }, index, delta, first): ChatPieceShape[] => {
+    const { text, finishReason } = delta;
+    const logprobs = pieceLogprobs(tokenizer, delta);
+    const pieces: ChatPieceShape[] = [];
+    if (first)
+      pieces.push({ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null });
+    // Every token makes an event; an end of text without any makes none but the last.
+    if (finishReason === null || text !== "" || logprobs)
+      pieces.push({ index, delta: { content: text }, logprobs, finish_reason: null });
+    if (finishReason !== null) pieces.push({ index, delta: {}, logprobs: null, finish_reason: finishReason });
+    return pieces;
+  },
+};
