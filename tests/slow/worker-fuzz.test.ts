@@ -1,5 +1,7 @@
+import { rm } from "node:fs/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { modelWith, TEMPLATE } from "../worker/chat-model.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
 import { HOSTILE_VARS, hostileRequest, survives } from "../worker/hostile.ts";
 
@@ -13,15 +15,18 @@ const LOOK_EVERY = 10 * AT_ONCE;
 const SLACK_BYTES = 6e6;
 
 let bundle: string;
+let directory: string;
 let worker: RunningWorker;
 
 beforeAll(async () => {
   bundle = await buildWorker();
-  worker = await startWorker(bundle, { vars: HOSTILE_VARS, inspect: true });
+  directory = await modelWith({ chat_template: TEMPLATE });
+  worker = await startWorker(bundle, { model: directory, vars: HOSTILE_VARS, inspect: true });
 });
 afterAll(async () => {
   await worker.stop();
   await removeBundle(bundle);
+  await rm(directory, { recursive: true });
 });
 
 it(`${REQUESTS} hostile requests: no 5xx, no hang, memory flat`, async () => {

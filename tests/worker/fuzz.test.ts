@@ -1,18 +1,23 @@
+import { rm } from "node:fs/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { modelWith, TEMPLATE } from "./chat-model.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 import { HOSTILE_VARS, hostileRequest, REGRESSIONS, survives } from "./hostile.ts";
 
 let bundle: string;
+let directory: string;
 let worker: RunningWorker;
 
 beforeAll(async () => {
   bundle = await buildWorker();
-  worker = await startWorker(bundle, { vars: HOSTILE_VARS });
+  directory = await modelWith({ chat_template: TEMPLATE });
+  worker = await startWorker(bundle, { model: directory, vars: HOSTILE_VARS });
 }, 60_000);
 afterAll(async () => {
   await worker.stop();
   await removeBundle(bundle);
+  await rm(directory, { recursive: true });
 });
 
 it("what once went wrong goes right", async () => {

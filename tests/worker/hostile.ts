@@ -51,53 +51,110 @@ const text = fc.oneof(
     "😀".repeat(400),
   ),
 );
+const knownIds = fc.array(fc.nat(50_256), { maxLength: 12 });
 const ids = fc.array(fc.oneof(fc.nat(50_256), fc.constantFrom(50_256, 50_257, -1, 2 ** 40)), {
   maxLength: 12,
 });
 
-/** A value of the right kind nine times out of ten, so that many requests get past the first check. */
-const mostly = <T>(right: fc.Arbitrary<T>) =>
-  fc.oneof({ weight: 9, arbitrary: right }, { weight: 1, arbitrary: odd });
+/** What becomes of a value of the right kind. */
+type Bend = <T>(right: fc.Arbitrary<T>) => fc.Arbitrary<unknown>;
 
-const completion = fc.record(
-  {
-    prompt: mostly(fc.oneof(text, fc.array(text, { maxLength: 3 }), ids, fc.array(ids, { maxLength: 3 }))),
-    model: mostly(fc.constantFrom("fable", "fable", "fable", "gpt-9")),
-    max_tokens: mostly(fc.integer({ min: 0, max: 7 })),
-    min_tokens: mostly(fc.nat(3)),
-    temperature: mostly(fc.double({ min: 0, max: 2, noNaN: true })),
-    top_p: mostly(fc.double({ min: 0, max: 1, noNaN: true })),
-    top_k: mostly(fc.integer({ min: -1, max: 60_000 })),
-    min_p: mostly(fc.double({ min: 0, max: 1, noNaN: true })),
-    n: mostly(fc.integer({ min: 1, max: 3 })),
-    best_of: mostly(fc.integer({ min: 1, max: 4 })),
-    stream: mostly(fc.boolean()),
-    stream_options: mostly(fc.record({ include_usage: fc.boolean() })),
-    logprobs: mostly(fc.integer({ min: 0, max: 5 })),
-    echo: mostly(fc.boolean()),
-    stop: mostly(fc.oneof(text, fc.array(text, { maxLength: 4 }))),
-    stop_token_ids: mostly(ids),
-    ignore_eos: mostly(fc.boolean()),
-    presence_penalty: mostly(fc.double({ min: -2, max: 2, noNaN: true })),
-    frequency_penalty: mostly(fc.double({ min: -2, max: 2, noNaN: true })),
-    repetition_penalty: mostly(fc.double({ min: 0, max: 10, noNaN: true })),
-    logit_bias: mostly(
-      fc.dictionary(fc.nat(50_300).map(String), fc.double({ min: -100, max: 100, noNaN: true }), {
-        maxKeys: 5,
-      }),
-    ),
-    seed: mostly(fc.maxSafeInteger()),
-    suffix: mostly(fc.constant(null)),
-    user: mostly(fc.string()),
-  },
-  { requiredKeys: ["prompt"] },
-);
+/** Another kind one time out of ten: of a request with two dozen fields hardly one is right altogether. */
+const mostly: Bend = (right) => fc.oneof({ weight: 9, arbitrary: right }, { weight: 1, arbitrary: odd });
+/** Left as it is, so that many requests are computed. */
+const tame: Bend = (right) => right;
+
+/** The fields of both ways to complete. */
+const common = (bend: Bend) => ({
+  model: bend(fc.constant("fable")),
+  max_tokens: bend(fc.integer({ min: 1, max: 6 })),
+  min_tokens: bend(fc.nat(3)),
+  temperature: bend(fc.double({ min: 0, max: 2, noNaN: true })),
+  top_p: bend(fc.double({ min: 0, max: 1, noNaN: true })),
+  top_k: bend(fc.integer({ min: -1, max: 50_257 })),
+  min_p: bend(fc.double({ min: 0, max: 1, noNaN: true })),
+  n: bend(fc.integer({ min: 1, max: 3 })),
+  stream: bend(fc.boolean()),
+  stop: bend(fc.oneof(text, fc.array(text, { maxLength: 4 }))),
+  stop_token_ids: bend(knownIds),
+  ignore_eos: bend(fc.boolean()),
+  presence_penalty: bend(fc.double({ min: -2, max: 2, noNaN: true })),
+  frequency_penalty: bend(fc.double({ min: -2, max: 2, noNaN: true })),
+  repetition_penalty: bend(fc.double({ min: Number.MIN_VALUE, max: 10, noNaN: true })),
+  logit_bias: bend(
+    fc.dictionary(fc.nat(50_256).map(String), fc.double({ min: -100, max: 100, noNaN: true }), {
+      maxKeys: 5,
+    }),
+  ),
+  seed: bend(fc.maxSafeInteger()),
+  user: bend(fc.string()),
+});
+
+const completionOf = (
+  bend: Bend,
+  prompt: fc.Arbitrary<unknown>,
+  odds: Record<string, fc.Arbitrary<unknown>>,
+) =>
+  fc.record(
+    {
+      ...common(bend),
+      prompt,
+      logprobs: bend(fc.integer({ min: 0, max: 5 })),
+      echo: bend(fc.boolean()),
+      suffix: bend(fc.constant(null)),
+      ...odds,
+    },
+    { requiredKeys: ["prompt"] },
+  );
+const prompts = fc.oneof(text, fc.array(text, { maxLength: 3 }), ids, fc.array(ids, { maxLength: 3 }));
+const completion = completionOf(mostly, mostly(prompts), {
+  model: mostly(fc.constantFrom("fable", "gpt-9")),
+  max_tokens: mostly(fc.integer({ min: 0, max: 7 })),
+  best_of: mostly(fc.integer({ min: 1, max: 4 })),
+  stream_options: mostly(fc.record({ include_usage: fc.boolean() })),
+  stop_token_ids: mostly(ids),
+});
+const tameCompletion = completionOf(tame, fc.oneof(text, knownIds), {});
+
+const messageOf = (bend: Bend, roles: string[]) => {
+  const part = fc.record({ type: bend(fc.constant("text")), text: bend(text) });
+  const content = fc.oneof(text, fc.array(bend(part), { minLength: 1, maxLength: 3 }));
+  return fc.record(
+    {
+      role: bend(fc.constantFrom(...roles)),
+      content: bend(content),
+      name: bend(fc.string({ unit: "binary", maxLength: 60 })),
+      refusal: bend(fc.constant(null)),
+    },
+    { requiredKeys: ["role", "content"] },
+  );
+};
+const chatOf = (bend: Bend, roles: string[], odds: Record<string, fc.Arbitrary<unknown>>) =>
+  fc.record(
+    {
+      ...common(bend),
+      messages: bend(fc.array(bend(messageOf(bend, roles)), { minLength: 1, maxLength: 4 })),
+      logprobs: bend(fc.boolean()),
+      response_format: bend(fc.constant({ type: "text" })),
+      tools: bend(fc.constant(null)),
+      ...odds,
+    },
+    { requiredKeys: ["messages"] },
+  );
+const ROLES = ["system", "developer", "user", "assistant"];
+const chat = chatOf(mostly, [...ROLES, "tool"], {
+  max_completion_tokens: mostly(fc.integer({ min: 1, max: 7 })),
+  top_logprobs: mostly(fc.nat(20)),
+  tools: odd,
+});
+const tameChat = chatOf(tame, ROLES, {});
 
 /** Keeps what JSON can say of a value; fast-check makes some that it cannot. */
 const stringify = (value: unknown) => JSON.stringify(value) ?? "null";
 
 const body = fc.oneof(
   { weight: 12, arbitrary: completion.map(stringify) },
+  { weight: 4, arbitrary: chat.map(stringify) },
   {
     weight: 2,
     arbitrary: fc.record({ prompt: mostly(text), content: odd }, { requiredKeys: [] }).map(stringify),
@@ -152,17 +209,19 @@ const headers = fc.dictionary(
   { maxKeys: 4 },
 );
 
-export const hostileRequest: fc.Arbitrary<HostileRequest> = fc.record({
+/** Any path with any body. */
+const anything: fc.Arbitrary<HostileRequest> = fc.record({
   method: fc.oneof(
     { weight: 12, arbitrary: fc.constant("POST") },
     { weight: 1, arbitrary: fc.constantFrom("GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD") },
   ),
   path: fc.oneof(
     { weight: 10, arbitrary: fc.constant("/v1/completions") },
+    { weight: 4, arbitrary: fc.constant("/v1/chat/completions") },
     { weight: 2, arbitrary: fc.constantFrom("/tokenize", "/detokenize") },
     {
       weight: 1,
-      arbitrary: fc.constantFrom("/v1/chat/completions", "/health", "/ready", "/openapi.json", "/v1/models"),
+      arbitrary: fc.constantFrom("/health", "/ready", "/openapi.json", "/v1/models"),
     },
     { weight: 1, arbitrary: fc.webPath().map((path) => path || "/") },
     { weight: 1, arbitrary: fc.webPath().map((path) => `/v1/models${path}`) },
@@ -170,6 +229,17 @@ export const hostileRequest: fc.Arbitrary<HostileRequest> = fc.record({
   headers,
   body,
 });
+
+/** A body where it belongs. */
+const posted = (path: string, json: fc.Arbitrary<string>): fc.Arbitrary<HostileRequest> =>
+  fc.record({ method: fc.constant("POST"), path: fc.constant(path), headers, body: json });
+
+export const hostileRequest: fc.Arbitrary<HostileRequest> = fc.oneof(
+  { weight: 6, arbitrary: anything },
+  { weight: 1, arbitrary: posted("/v1/completions", tameCompletion.map(stringify)) },
+  { weight: 1, arbitrary: posted("/v1/chat/completions", chat.map(stringify)) },
+  { weight: 1, arbitrary: posted("/v1/chat/completions", tameChat.map(stringify)) },
+);
 
 /** Sends a request as it is; `fetch` would refuse to send some of these. */
 export function send(
@@ -244,5 +314,9 @@ export const REGRESSIONS: HostileRequest[] = [
     `{"prompt": "a", "logit_bias": {${Array.from({ length: 1000 }, (_, i) => `"${i}": 1`).join()}}}`,
   ),
   post("/v1/completions", '{"prompt": "a", "stream": true, "echo": true, "stop_token_ids": [50257]}'),
+  post("/v1/chat/completions", `{"messages": ${"[".repeat(25_000)}${"]".repeat(25_000)}}`),
+  post("/v1/chat/completions", `{"messages": [${'{"role":"user","content":"a"},'.repeat(900)}{}]}`),
+  post("/v1/chat/completions", `{"messages": [{"role": "user", "content": "${"<".repeat(50_000)}"}]}`),
+  post("/v1/chat/completions", '{"messages": [{"role": "user", "content": "a\\ud800<|endoftext|>\\ufdd1"}]}'),
   post("/v1/completions", '{"prompt": "a", "__proto__": {"stream": true}, "constructor": 1}'),
 ];
