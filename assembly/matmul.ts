@@ -259,7 +259,7 @@ export function unpack(weights: usize, n: i32, k: i32, row: i32, column: i32): i
   const inner = column - block;
   const at =
     weights +
-    TILE_ROWS * ((<usize>start) * (<usize>k) + (<usize>group) * (<usize>block) + (<usize>(strip - start)) * (<usize>min(BLOCK_COLUMNS, k - block))) +
+    (<usize>TILE_ROWS) * ((<usize>start) * (<usize>k) + (<usize>group) * (<usize>block) + (<usize>(strip - start)) * (<usize>min(BLOCK_COLUMNS, k - block))) +
     (<usize>(((inner >> 1) << 5) + ((j >> 3) << 4) + ((j & 3) << 2) + ((inner & 1) << 1) + ((j >> 2) & 1)));
   return j & 4 ? <i32>load<i8>(at) : <i32>(<i8>(load<u8>(at) ^ 0x80));
 }
