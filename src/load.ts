@@ -1,5 +1,6 @@
 import { Engine, requireSimd } from "./engine.ts";
 import { EdgeformerError } from "./errors.ts";
+import { MAX_GUESSES } from "./lookup.ts";
 import { type Manifest, type PartInfo, parseManifest } from "./manifest.ts";
 import { type MemoryPlan, planMemory } from "./memory.ts";
 import { Model } from "./model.ts";
@@ -230,7 +231,7 @@ function takeEngine(module: WebAssembly.Module, manifest: Manifest, plan: Memory
  *   `invalid_option`
  */
 export async function loadModel(options: LoadOptions): Promise<Model> {
-  const { module, source, signal } = options;
+  const { module, source, signal, promptLookup = 1 } = options;
   requireSimd();
   if (!(module instanceof WebAssembly.Module))
     throw new EdgeformerError(
@@ -239,6 +240,12 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
       {
         param: "module",
       },
+    );
+  if (!Number.isInteger(promptLookup) || promptLookup < 0 || promptLookup > MAX_GUESSES)
+    throw new EdgeformerError(
+      "invalid_option",
+      `promptLookup must be an integer from 0 to ${MAX_GUESSES}: tokens to guess per step`,
+      { param: "promptLookup" },
     );
   const manifest = await loadManifest(source, signal);
   const plan = planMemory(manifest.config, options);

@@ -199,7 +199,8 @@ function longestContext(longest: number, fits: (context: number) => boolean): nu
 export function planMemory(config: ModelConfig, options: MemoryOptions = {}): MemoryPlan {
   const maxSequences = within(options.maxSequences ?? 8, "maxSequences", 1, MAX_ROWS);
   const limit = Math.min(options.memoryLimit ?? MAX_MEMORY, MAX_MEMORY);
-  const logitsSlots = Math.min(maxSequences, 8);
+  // Two at least, so that a sequence which runs alone can check a guess.
+  const logitsSlots = Math.min(Math.max(maxSequences, 2), 8);
   const sizesOf = geometry(config);
   const { kvBlockBytes } = sizesOf;
 

@@ -2,6 +2,7 @@ import { BLOCK_POSITIONS } from "../assembly/abi.ts";
 import type { Engine } from "./engine.ts";
 import { EdgeformerError } from "./errors.ts";
 import { type BlockLease, KvCache } from "./kvcache.ts";
+import { PromptLookup } from "./lookup.ts";
 import type { Sequence } from "./sequence.ts";
 
 export interface SchedulerOptions {
@@ -9,6 +10,8 @@ export interface SchedulerOptions {
   maxQueue?: number;
   /** Steps that a sequence may wait before it is refused. [4096] */
   maxWaitSteps?: number;
+  /** Tokens that are guessed per step of a sequence that runs alone; 0 guesses none. [1] */
+  promptLookup?: number;
 }
 
 interface Waiting {
@@ -20,12 +23,15 @@ interface Running {
   sequence: Sequence;
   slot: number;
   lease: BlockLease;
+  lookup?: PromptLookup;
 }
 
 /** Logits of a position that somebody reads. */
 interface Wanted {
   entry: Running;
   position: number;
+  /** The token that was assumed at this position: if another came, nobody reads the logits. */
+  guess?: number;
 }
 
 function overloaded(message: string): EdgeformerError {
@@ -56,16 +62,18 @@ export class Scheduler {
   private readonly freeSlots: number[];
   private readonly maxQueue: number;
   private readonly maxWaitSteps: number;
+  private readonly maxGuesses: number;
 
   constructor(
     private readonly engine: Engine,
     options: SchedulerOptions = {},
   ) {
-    const { kvBlocks, maxSequences } = engine.plan;
+    const { kvBlocks, maxSequences, logitsSlots } = engine.plan;
     this.cache = new KvCache(kvBlocks);
     this.freeSlots = Array.from({ length: maxSequences }, (_, i) => maxSequences - 1 - i);
     this.maxQueue = options.maxQueue ?? 64;
     this.maxWaitSteps = options.maxWaitSteps ?? 4096;
+    this.maxGuesses = Math.min(options.promptLookup ?? 1, logitsSlots - 1);
   }
 
   /** Blocks that a sequence needs to run to its end. */
@@ -154,8 +162,15 @@ export class Scheduler {
     for (let first = 0; first < wanted.length; first += logitsSlots) {
       const group = wanted.slice(first, first + logitsSlots);
       this.engine.head(first, group.length);
-      for (const [slot, { entry, position }] of group.entries())
-        entry.sequence.consume(this.engine, slot, entry.slot, position);
+      for (const [slot, { entry, position, guess }] of group.entries()) {
+        const { sequence } = entry;
+        if (guess !== undefined) {
+          // Behind a wrong guess nothing came, so every later one is wrong, too. Their cells are written again.
+          if (sequence.finished || sequence.ids[position] !== guess) continue;
+          sequence.computed++;
+        }
+        sequence.consume(this.engine, slot, entry.slot, position);
+      }
     }
     for (const { sequence, lease } of this.running)
       this.cache.publish(lease, sequence.ids, sequence.computed);
@@ -180,6 +195,28 @@ export class Scheduler {
         wanted.push({ entry, position });
       }
     }
+    if (rows === 1 && this.running.length === 1) rows += this.guess(this.running[0]!, wanted);
     return { rows, wanted };
+  }
+
+  /**
+   * Adds rows for tokens that may come next to the one row of a step. With company it would not pay: a second
+   * row is cheap, further ones are not (lookup.ts).
+   *
+   * @returns how many rows it added, none beyond the sequence's own blocks
+   */
+  private guess(entry: Running, wanted: Wanted[]): number {
+    const { sequence, slot } = entry;
+    const first = sequence.ids.length;
+    const limit = Math.min(this.maxGuesses, sequence.capacity - first);
+    if (limit <= 0) return 0;
+    entry.lookup ??= new PromptLookup();
+    const guesses = entry.lookup.guess(sequence.ids, limit);
+    for (const [i, guess] of guesses.entries()) {
+      this.engine.setRow(1 + i, guess, first + i, slot);
+      this.engine.setWanted(1 + i, 1 + i);
+      wanted.push({ entry, position: first + i, guess });
+    }
+    return guesses.length;
   }
 }

@@ -37,6 +37,11 @@ export interface LoadOptions {
   maxQueue?: number;
   /** Steps that a request may wait for room before it is refused with `overloaded`. [4096] */
   maxWaitSteps?: number;
+  /**
+   * Tokens that are guessed per step from the text so far while one sequence runs alone, 0 to 7. It changes the
+   * speed of text that repeats itself and nothing else; 0 turns it off. [1]
+   */
+  promptLookup?: number;
   /** Called as bytes arrive, and with each file that is begun. What it throws ends the load. */
   onProgress?: (loadedBytes: number, totalBytes: number, file: string) => void;
   /**

@@ -166,6 +166,13 @@ test("a failed load leaves its memory to the next try of the same model, and to 
   }
 });
 
+test.each([-1, 8, 0.5, Number.NaN])("guesses per step: %s is no number of them", async (promptLookup) => {
+  expect(await failure(load({ source: new FakeSource(files), promptLookup }))).toMatchObject({
+    code: "invalid_option",
+    param: "promptLookup",
+  });
+});
+
 describe("an abort", () => {
   test("ends a load whose source hangs and does not listen", async () => {
     const abort = new AbortController();

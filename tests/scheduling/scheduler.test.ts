@@ -115,15 +115,20 @@ describe("the scheduler", () => {
     expect(idsOf(long)).toEqual(idsOf(alone));
   });
 
-  it("agrees with the oracle through 1,500 random requests, and leaks nothing", () => {
-    const simulation = new Simulation(engine, odd.oracle, config, { requests: 1500, seed: 5, cancel: 0.2 });
-    const before = engine.memoryBytes;
-    const outcome = simulation.run();
-    expect(outcome.finished + outcome.cancelled + outcome.refused).toBe(1500);
-    for (const count of [outcome.finished, outcome.cancelled, outcome.refused, outcome.cachedTokens])
-      expect(count).toBeGreaterThan(10);
-    expect(outcome.largestGap).toBe(1);
-    expect(simulation.scheduler.cache.available).toBe(simulation.scheduler.cache.blocks);
-    expect(engine.memoryBytes).toBe(before);
-  });
+  it.each([0, 3])(
+    "agrees with the oracle through 1,500 random requests, %i guesses a step, and leaks nothing",
+    (promptLookup) => {
+      const workload = { requests: 1500, seed: 5, cancel: 0.2, promptLookup };
+      const simulation = new Simulation(engine, odd.oracle, config, workload);
+      const before = engine.memoryBytes;
+      const outcome = simulation.run();
+      expect(outcome.finished + outcome.cancelled + outcome.refused).toBe(1500);
+      for (const count of [outcome.finished, outcome.cancelled, outcome.refused, outcome.cachedTokens])
+        expect(count).toBeGreaterThan(10);
+      expect(outcome.largestGap).toBe(1);
+      if (promptLookup > 0) expect(outcome.extraTokens).toBeGreaterThan(100);
+      expect(simulation.scheduler.cache.available).toBe(simulation.scheduler.cache.blocks);
+      expect(engine.memoryBytes).toBe(before);
+    },
+  );
 });

@@ -11,6 +11,8 @@ export interface Workload {
   seed: number;
   /** Chance that a request is cancelled, at a random step after it came. */
   cancel: number;
+  /** Guesses per step. They need sequences that run alone and repeat themselves: both come more often then. [0] */
+  promptLookup?: number;
 }
 
 export interface Outcome {
@@ -18,6 +20,8 @@ export interface Outcome {
   cancelled: number;
   refused: number;
   cachedTokens: number;
+  /** Tokens that came with others of their sequence in one step. */
+  extraTokens: number;
   /** Most steps between two tokens of one stream. */
   largestGap: number;
   steps: number;
@@ -46,6 +50,7 @@ export class Simulation {
     cancelled: 0,
     refused: 0,
     cachedTokens: 0,
+    extraTokens: 0,
     largestGap: 0,
     steps: 0,
   };
@@ -56,7 +61,8 @@ export class Simulation {
     private readonly config: ModelConfig,
     private readonly workload: Workload,
   ) {
-    this.scheduler = new Scheduler(engine, { maxQueue: 12, maxWaitSteps: 200 });
+    const { promptLookup = 0 } = workload;
+    this.scheduler = new Scheduler(engine, { maxQueue: 12, maxWaitSteps: 200, promptLookup });
     this.random = uniform(workload.seed);
     this.beginnings = Array.from({ length: 6 }, () => this.tokens(8 + this.below(24)));
   }
@@ -71,7 +77,7 @@ export class Simulation {
 
   /** What the request's tokens are when nobody else is there. */
   private alone(prompt: number[], options: GenerateOptions): number[] {
-    const scheduler = new Scheduler(this.oracle);
+    const scheduler = new Scheduler(this.oracle, { promptLookup: 0 });
     const generation = new Generation(
       prompt,
       resolveOptions(options, this.config.vocab_size),
@@ -95,6 +101,7 @@ export class Simulation {
       repetitionPenalty: this.random() < 0.2 ? 1.3 : 1,
       seed: this.below(1000),
     };
+    if (this.workload.promptLookup && this.random() < 0.5) options.logitBias = { 5: 100, 6: 97 };
     const generation = new Generation(
       prompt,
       resolveOptions(options, this.config.vocab_size),
@@ -114,7 +121,9 @@ export class Simulation {
 
   private attend(visitor: Visitor): void {
     const { generation, tokens } = visitor;
-    for (const chunk of generation.chunks.splice(0)) {
+    const chunks = generation.chunks.splice(0);
+    this.outcome.extraTokens += Math.max(0, chunks.length - 1);
+    for (const chunk of chunks) {
       tokens.push(...chunk.ids);
       if (visitor.lastToken >= 0)
         this.outcome.largestGap = Math.max(this.outcome.largestGap, this.scheduler.steps - visitor.lastToken);
@@ -144,7 +153,7 @@ export class Simulation {
     while (coming > 0 || this.visitors.size > 0) {
       // Quiet times and rushes take turns.
       const rush = Math.floor(this.scheduler.steps / 50) % 2 === 0;
-      if (coming > 0 && this.below(rush ? 2 : 5) === 0) {
+      if (coming > 0 && this.below(rush ? 2 : this.workload.promptLookup ? 20 : 5) === 0) {
         this.arrive();
         coming--;
       }

@@ -8,15 +8,19 @@ beforeAll(async () => {
 });
 afterAll(() => odd.close());
 
-it("20,000 random requests: the oracle agrees, no block is lost, memory is flat", () => {
-  const { engine, oracle, config } = odd;
-  const simulation = new Simulation(engine, oracle, config, { requests: 20_000, seed: 77, cancel: 0.25 });
-  const before = engine.memoryBytes;
-  const outcome = simulation.run();
-  console.log(JSON.stringify(outcome));
-  expect(outcome.finished + outcome.cancelled + outcome.refused).toBe(20_000);
-  expect(outcome.finished).toBeGreaterThan(5000);
-  expect(outcome.largestGap).toBe(1);
-  expect(simulation.scheduler.cache.available).toBe(simulation.scheduler.cache.blocks);
-  expect(engine.memoryBytes).toBe(before);
-});
+it.each([0, 1])(
+  "20,000 random requests, %i guesses a step: the oracle agrees, no block is lost, memory is flat",
+  (promptLookup) => {
+    const { engine, oracle, config } = odd;
+    const workload = { requests: 20_000, seed: 77, cancel: 0.25, promptLookup };
+    const simulation = new Simulation(engine, oracle, config, workload);
+    const before = engine.memoryBytes;
+    const outcome = simulation.run();
+    console.log(JSON.stringify(outcome));
+    expect(outcome.finished + outcome.cancelled + outcome.refused).toBe(20_000);
+    expect(outcome.finished).toBeGreaterThan(5000);
+    expect(outcome.largestGap).toBe(1);
+    expect(simulation.scheduler.cache.available).toBe(simulation.scheduler.cache.blocks);
+    expect(engine.memoryBytes).toBe(before);
+  },
+);
