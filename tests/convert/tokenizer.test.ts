@@ -136,7 +136,7 @@ test.each(["vocab.json", "tokenizer.json"])("a damaged %s is an error", async (n
   await expect(detect({ [name]: "[]" })).rejects.toMatchObject({ code: "invalid_model" });
 });
 
-test("a model with an added token converts, reads and writes it", async () => {
+test("a model with an added token and a chat template converts, reads and writes them", async () => {
   const config = { model_type: "gpt2", n_embd: 16, n_head: 1, n_layer: 1, n_positions: 8, vocab_size: 50258 };
   const shapes: [string, number[]][] = [
     ["wte.weight", [50258, 16]],
@@ -170,11 +170,13 @@ test("a model with an added token converts, reads and writes it", async () => {
   writeFileSync(join(source, "config.json"), JSON.stringify(config));
   writeFileSync(join(source, "vocab.json"), JSON.stringify(VOCAB));
   writeFileSync(join(source, "added_tokens.json"), JSON.stringify({ "<|user|>": 50257 }));
+  writeFileSync(join(source, "chat_template.jinja"), "{{ messages }}");
   writeFileSync(join(source, "model.safetensors"), safetensorsFile(Object.fromEntries(tensors)));
   const out = join(temporary, "added-model");
   const manifest = await convert({ source, out });
   expect(manifest.tokenizer).toEqual({ type: "r50k_base", added_tokens: { "<|user|>": 50257 } });
   const model = await openModel(out);
+  expect(model.manifest.chat_template).toBe("{{ messages }}");
   expect(model.tokenizer?.decode([15496, 50257])).toBe("Hello<|user|>");
   const { ids } = await model.complete([50257], { maxTokens: 2, temperature: 0, ignoreEos: true });
   expect(ids).toHaveLength(2);

@@ -1,0 +1,106 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { EdgeformerError } from "../../src/errors.ts";
+import { parseManifest } from "../../src/manifest.ts";
+import { bundledModel } from "../../src/node/index.ts";
+
+const TEXT = readFileSync(join(bundledModel(), "model.json"), "utf8");
+type Tree = Record<string, unknown>;
+const bundled = () => JSON.parse(TEXT) as Tree;
+
+/** The bundled model.json with one place (`config.n_head`, `parts.0.file`) set to something else. */
+function withField(path: string, value: unknown): Tree {
+  const root = bundled();
+  const keys = path.split(".");
+  const last = keys.pop()!;
+  const holder = keys.reduce((at, key) => at[key] as Tree, root);
+  holder[last] = value;
+  return root;
+}
+
+test("the bundled model's is taken as it is", () => {
+  expect(parseManifest(bundled())).toEqual(bundled());
+});
+
+test("a chat template is kept, what nobody knows is not", () => {
+  expect(parseManifest(withField("chat_template", "{{ messages }}")).chat_template).toBe("{{ messages }}");
+  expect(parseManifest(withField("mood", "good"))).not.toHaveProperty("mood");
+});
+
+describe("a field that is wrong is named", () => {
+  test.each<[path: string, values: unknown[], named?: string]>([
+    ["format", [undefined, "gguf", 1]],
+    ["version", [undefined, 0, 2, "1"]],
+    ["name", [undefined, 7, null, ["fable"]]],
+    ["architecture", [undefined, "llama", 7]],
+    ["chat_template", [7, null, true, [], {}, [{ name: "default", template: "" }]]],
+    ["config", [undefined, null, [], "gpt2"]],
+    ["config.n_embd", [undefined, 0, -64, 1.5, "192", 1e9, Number.NaN]],
+    ["config.n_head", [undefined, 0, 5, "3"]],
+    ["config.n_layer", [undefined, 0, 1e9]],
+    ["config.n_positions", [undefined, 0, 0.5]],
+    ["config.vocab_size", [undefined, 0, 1e12]],
+    ["config.layer_norm_epsilon", [undefined, 0, 1, -1e-5, "1e-5", Number.NaN]],
+    ["config.activation_function", [undefined, "tanh", 7]],
+    ["config.tie_word_embeddings", [undefined, 1, "true"]],
+    ["config.bos_token_id", [undefined, -1, 50_257, "0"]],
+    ["config.eos_token_id", [undefined, -1, 50_257, "0"]],
+    ["config.attention_scales", [undefined, [], [1], [1, 1, 1, "1"], [1, 1, 1, -1], 4]],
+    ["config.attention_windows", [undefined, [], [0, 0, 0, Number.NaN], "0000"]],
+    ["tokenizer", [undefined, null, "r50k_base"]],
+    ["tokenizer.type", [undefined, "sentencepiece"]],
+    ["tokenizer.added_tokens", [7, ["<|a|>"]]],
+    ["tokenizer.added_tokens", [{ "<|a|>": 50_257 }, { "<|a|>": "1" }, { "<|a|>": -1 }]],
+    ["tensors", [undefined, {}, []]],
+    ["tensors.0", [null, 7]],
+    ["tensors.1.name", [undefined, "h.0.ln_1.bias"]],
+    ["tensors.1.offset", [0, -64, "98304", 98_305]],
+    ["tensors.1.shape", [[], [511], ["512"]]],
+    ["parts", [undefined, {}, "weights.00.bin"]],
+    ["parts", [[]], "parts"],
+    ["parts.0.file", ["../weights.00.bin", "a/b", "", ".hidden", "..", "a b", "a\0", 7, undefined]],
+    ["parts.0.bytes", [0, -1, 1.5, "1", undefined, 2 ** 40]],
+    ["parts.0.bytes", [64], "parts"],
+    ["parts.0.sha256", ["", "0".repeat(63), "G".repeat(64), 7, undefined]],
+    ["provenance", [undefined, null, "here"]],
+    ["provenance.source", [undefined, 7]],
+    ["provenance.revision", [7, undefined]],
+    ["provenance.sha256", [undefined, null]],
+    ["fidelity", [null, 7, []]],
+  ])("%s", (path, values, named = path.replace(/\.(\d+)/g, "[$1]")) => {
+    for (const value of values) {
+      const parse = () => parseManifest(withField(path, value));
+      expect(parse, String(value)).toThrow(EdgeformerError);
+      expect(parse).toThrow(
+        expect.objectContaining({ code: "invalid_model", message: expect.stringContaining(named) }),
+      );
+    }
+  });
+
+  test.each([[undefined], [null], [7], ["model"], [[]]])("a file that is %s", (file) => {
+    expect(() => parseManifest(file)).toThrow(expect.objectContaining({ code: "invalid_model" }));
+  });
+});
+
+test("whatever one place holds, it is refused as an invalid model, or is what it was", () => {
+  const places: string[] = [];
+  const walk = (node: unknown, path: string) => {
+    if (path !== "") places.push(path);
+    if (typeof node === "object" && node !== null)
+      for (const [key, child] of Object.entries(node)) walk(child, path === "" ? key : `${path}.${key}`);
+  };
+  walk(bundled(), "");
+  fc.assert(
+    fc.property(fc.constantFrom(...places), fc.jsonValue(), (path, value) => {
+      try {
+        parseManifest(withField(path, value));
+      } catch (error) {
+        expect(error).toMatchObject({ name: "EdgeformerError", code: "invalid_model" });
+        expect((error as Error).message).toMatch(/^model\.json: /);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

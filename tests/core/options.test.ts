@@ -1,0 +1,159 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { EdgeformerError } from "../../src/errors.ts";
+import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
+
+const VOCABULARY = 100;
+const resolve = (options: unknown) => resolveOptions(options as GenerateOptions, VOCABULARY);
+
+/** What is no number, or none that any option takes. */
+const NO_NUMBERS = [
+  null,
+  "1",
+  true,
+  [],
+  {},
+  1n,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+];
+
+function refused(options: unknown): EdgeformerError {
+  try {
+    resolve(options);
+  } catch (error) {
+    expect(error).toBeInstanceOf(EdgeformerError);
+    return error as EdgeformerError;
+  }
+  return expect.fail(`accepted ${String(Object.entries(options as object))}`);
+}
+
+test("nothing asked for: the defaults", () => {
+  const { seed, ...rest } = resolve({});
+  expect(rest).toEqual({
+    temperature: 1,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    logitBias: [],
+    maxTokens: 16,
+    stop: [],
+    stopTokenIds: [],
+    ignoreEos: false,
+    minTokens: 0,
+    logprobs: undefined,
+    signal: undefined,
+  });
+  expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
+  expect(resolve(Object.fromEntries(Object.keys(rest).map((key) => [key, undefined])))).toMatchObject(rest);
+});
+
+test("a seed that nobody chose is another one each time", () => {
+  expect(new Set(Array.from({ length: 20 }, () => resolve({}).seed)).size).toBeGreaterThan(15);
+});
+
+describe("what is in its range is taken as it is, the ends included", () => {
+  test.each<[keyof GenerateOptions, unknown[]]>([
+    ["temperature", [0, 1e-42, 0.7, 2]],
+    ["topK", [0, 1, VOCABULARY]],
+    ["topP", [1e-9, 0.5, 1]],
+    ["minP", [0, 0.5, 1]],
+    ["seed", [0, 1, Number.MAX_SAFE_INTEGER]],
+    ["repetitionPenalty", [Number.MIN_VALUE, 1, 10]],
+    ["presencePenalty", [-2, 0, 2]],
+    ["frequencyPenalty", [-2, 0, 2]],
+    ["maxTokens", [0, 1, Number.MAX_SAFE_INTEGER]],
+    ["minTokens", [0, 1, Number.MAX_SAFE_INTEGER]],
+    ["logprobs", [0, 1, 100]],
+    ["ignoreEos", [true, false]],
+    ["stopTokenIds", [[], [0, VOCABULARY - 1]]],
+    ["stop", [[], ["a"], Array(16).fill("a")]],
+  ])("%s", (param, values) => {
+    for (const value of values) expect(resolve({ [param]: value })[param as "seed"]).toEqual(value);
+  });
+
+  test("one stop string may stand alone", () => {
+    expect(resolve({ stop: "\n\n" }).stop).toEqual(["\n\n"]);
+  });
+
+  test("a bias has ids for keys", () => {
+    expect(resolve({ logitBias: { 7: -100, [VOCABULARY - 1]: 2.5 } }).logitBias).toEqual([
+      [7, -100],
+      [VOCABULARY - 1, 2.5],
+    ]);
+  });
+});
+
+describe("what is not is refused by name", () => {
+  test.each<[param: string, values: unknown[]]>([
+    ["temperature", [-Number.MIN_VALUE, 2.0001, ...NO_NUMBERS]],
+    ["topK", [-1, 0.5, VOCABULARY + 1, ...NO_NUMBERS]],
+    ["topP", [-0.1, 1.0001, ...NO_NUMBERS]],
+    ["minP", [-0.1, 1.0001, ...NO_NUMBERS]],
+    ["seed", [-1, 0.5, 2 ** 53, ...NO_NUMBERS]],
+    ["repetitionPenalty", [0, -0, -1, 10.1, ...NO_NUMBERS]],
+    ["presencePenalty", [-2.1, 2.1, ...NO_NUMBERS]],
+    ["frequencyPenalty", [-2.1, 2.1, ...NO_NUMBERS]],
+    ["maxTokens", [-1, 0.5, 2 ** 53, ...NO_NUMBERS]],
+    ["minTokens", [-1, 0.5, ...NO_NUMBERS]],
+    ["logprobs", [-1, 101, 0.5, ...NO_NUMBERS]],
+    ["ignoreEos", [0, 1, "true", null, {}]],
+    ["stop", ["", [""], ["a", 1], Array(17).fill("a"), 7, {}, null]],
+    ["stopTokenIds", [[VOCABULARY], [-1], [0.5], ["1"], 7, "1", {}]],
+    [
+      "logitBias",
+      [
+        7,
+        "12",
+        true,
+        { [VOCABULARY]: 1 },
+        { "-1": 1 },
+        { "1.5": 1 },
+        { a: 1 },
+        { "": 1 },
+        { " 1": 1 },
+        { 1: 101 },
+        { 1: -101 },
+        { 1: "1" },
+        { 1: null },
+      ],
+    ],
+  ])("%s", (param, values) => {
+    for (const value of values) {
+      const error = refused({ [param]: value });
+      expect(error, String(value)).toMatchObject({ code: "invalid_option", param });
+      expect(error.message).toMatch(new RegExp(`^${param} `));
+    }
+  });
+
+  test.each([[undefined], [null], [7], ["options"], [true]])("options that are %s", (options) => {
+    expect(() => resolve(options)).toThrow(/^options must be an object$/);
+  });
+});
+
+test("whatever is given, the answer is resolved options within their ranges, or an error that names one", () => {
+  const value = fc.oneof(fc.anything(), fc.double(), fc.integer(), fc.nat(100));
+  const keys = Object.keys(resolve({})).filter((key) => key !== "signal");
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 3 }), (options) => {
+      try {
+        const resolved = resolve(options);
+        expect(resolved.temperature).toBeGreaterThanOrEqual(0);
+        expect(resolved.temperature).toBeLessThanOrEqual(2);
+        expect(resolved.topK).toBeLessThanOrEqual(VOCABULARY);
+        expect(Number.isSafeInteger(resolved.seed)).toBe(true);
+        for (const id of [...resolved.stopTokenIds, ...resolved.logitBias.map(([id]) => id)])
+          expect(Number.isInteger(id) && id >= 0 && id < VOCABULARY).toBe(true);
+        for (const one of resolved.stop) expect(one.length).toBeGreaterThan(0);
+      } catch (error) {
+        expect(error).toMatchObject({ name: "EdgeformerError", code: "invalid_option" });
+        expect(Object.keys(options)).toContain((error as EdgeformerError).param);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
