@@ -95,6 +95,7 @@ export function resolveOptions(options: GenerateOptions, vocabSize: number): Res
   const stopTokenIds = options.stopTokenIds ?? [];
   if (!Array.isArray(stopTokenIds) || !stopTokenIds.every(tokenId))
     invalid("stopTokenIds", `must be token ids from 0 to ${vocabSize - 1}`);
+  if (typeof (options.logitBias ?? {}) !== "object") invalid("logitBias", "must be an object");
   const logitBias = Object.entries(options.logitBias ?? {}).map(([id, bias]): [number, number] => {
     if (!/^\d+$/.test(id) || !tokenId(Number(id)))
       invalid("logitBias", `names the token ${JSON.stringify(id)}; ids go from 0 to ${vocabSize - 1}`);
