@@ -179,7 +179,7 @@ describe("sampling", () => {
     bench.reset();
     const logits = peaked(200, 4);
     setLogits(logits);
-    for (const temperature of [1e-6, 1e-30, 1e-38])
+    for (const temperature of [1e-6, 1e-30, 1e-38, 1e-42])
       expect(draw({ ...off, temperature }, 0.7), `${temperature}`).toBe(greedy(logits));
   });
 });
