@@ -42,6 +42,11 @@ export class Model {
     return this.live().calls;
   }
 
+  /** Forward passes so far. */
+  get steps(): number {
+    return this.scheduler.steps;
+  }
+
   /**
    * Continues a prompt, a chunk per token. Leaving the loop early, or aborting the signal, frees everything.
    *
@@ -71,6 +76,7 @@ export class Model {
     const generation = new Generation(ids, resolved, config, this.tokenizer);
     const { signal } = resolved;
     this.start(generation);
+    let seen = this.scheduler.steps;
     try {
       for (;;) {
         for (let chunk = generation.chunks.shift(); chunk !== undefined; chunk = generation.chunks.shift()) {
@@ -78,7 +84,7 @@ export class Model {
           if (signal?.aborted) break;
           if (chunk.finishReason !== null) return;
         }
-        await this.advance(generation, signal);
+        seen = await this.advance(generation, seen, signal);
       }
     } finally {
       this.scheduler.remove(generation);
@@ -124,8 +130,9 @@ export class Model {
     const ids = this.promptIds(text);
     const scoring = new Scoring(ids, Math.min(top, this.manifest.config.vocab_size));
     this.start(scoring);
+    let seen = this.scheduler.steps;
     try {
-      while (!scoring.finished) await this.advance(scoring, options.signal);
+      while (!scoring.finished) seen = await this.advance(scoring, seen, options.signal);
       return scoring.result(this.live());
     } finally {
       this.scheduler.remove(scoring);
@@ -175,13 +182,20 @@ export class Model {
     this.scheduler.add(sequence);
   }
 
-  /** One step for everybody, then a breath. */
-  private async advance(sequence: Sequence, signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * One step for everybody, unless somebody else has made one since `seen`, then a breath. If each of 64 made a
+   * step of its own in turn, everybody's tokens would come in bursts of as many.
+   *
+   * @returns the steps so far, to be handed to the next call
+   */
+  private async advance(sequence: Sequence, seen: number, signal: AbortSignal | undefined): Promise<number> {
     if (signal?.aborted)
       throw new EdgeformerError("aborted", "the request was aborted", { cause: signal.reason });
     this.live();
-    this.scheduler.step();
+    if (this.scheduler.steps === seen) this.scheduler.step();
     if (sequence.error !== undefined) throw sequence.error;
+    const { steps } = this.scheduler;
     await this.pause();
+    return steps;
   }
 }

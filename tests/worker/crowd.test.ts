@@ -43,6 +43,29 @@ async function streamed(worker: RunningWorker, body: object): Promise<string> {
   return events.map((event) => (JSON.parse(event) as CompletionShape).choices[0]!.text).join("");
 }
 
+it("64 streams in one process: nobody's next token is more than two steps away", async () => {
+  const crowd = await openModel(bundledModel(), { maxQueue: 64 });
+  let largestGap = 0;
+  const texts = await Promise.all(
+    requests(64).map(async ({ prompt, max_tokens: maxTokens, seed }) => {
+      let text = "";
+      let last = Number.POSITIVE_INFINITY;
+      for await (const chunk of crowd.generate(prompt, { maxTokens, seed })) {
+        text += chunk.text;
+        largestGap = Math.max(largestGap, crowd.steps - last);
+        last = crowd.steps;
+      }
+      return text;
+    }),
+  );
+  console.log(`largest gap between two tokens of one of 64 streams: ${largestGap} steps of ${crowd.steps}`);
+  expect(largestGap).toBeGreaterThan(0);
+  expect(largestGap).toBeLessThanOrEqual(2);
+  for (const [i, { prompt, max_tokens: maxTokens, seed }] of requests(64).entries())
+    expect(texts[i]).toBe((await model.complete(prompt, { maxTokens, seed })).text);
+  crowd.dispose();
+});
+
 it("64 streams at once, each with the text that it gets alone", async () => {
   running = await startWorker(bundle);
   const bodies = requests(64);
