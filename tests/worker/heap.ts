@@ -2,8 +2,8 @@ import { WebSocket } from "ws";
 
 /** The JavaScript heap of a Worker's isolate, asked from workerd's inspector (Chrome DevTools Protocol). */
 export interface Heap {
-  /** Bytes of objects, dead ones not yet collected included: what is alive shows just after a collection. */
-  usedBytes(): Promise<number>;
+  /** Bytes of the objects that are alive. */
+  aliveBytes(): Promise<number>;
   close(): void;
 }
 
@@ -25,8 +25,13 @@ export async function openHeap(inspector: URL, name: string): Promise<Heap> {
   const send = (method: string) => socket.send(JSON.stringify({ id: ++last, method }));
   send("Runtime.enable");
   return {
-    usedBytes: () =>
+    aliveBytes: () =>
       new Promise((resolve) => {
+        // The inspector keeps what was logged.
+        send("Runtime.discardConsoleEntries");
+        // workerd does not answer to HeapProfiler.collectGarbage, but a snapshot begins with a collection; one
+        // command is done after the other, and the snapshot's text is not listened to.
+        send("HeapProfiler.takeHeapSnapshot");
         send("Runtime.getHeapUsage");
         waiting.set(last, resolve);
       }),
