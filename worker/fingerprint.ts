@@ -4,13 +4,14 @@ const known = new WeakMap<Manifest, string>();
 
 /**
  * OpenAI's `system_fingerprint`: the same seed gives the same text as long as this stays the same. It is made of
- * the weights' and the engine's SHA-256.
+ * the weights' and the engine's SHA-256 and of the chat template.
  */
 export async function fingerprint(manifest: Manifest, engineDigest: string): Promise<string> {
   const cached = known.get(manifest);
   if (cached) return cached;
   const parts = manifest.parts.map((part) => part.sha256).join("");
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(parts + engineDigest));
+  const made = parts + engineDigest + (manifest.chat_template ?? "");
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(made));
   const hex = Array.from(new Uint8Array(digest).subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0"));
   const value = `fp_${hex.join("")}`;
   known.set(manifest, value);

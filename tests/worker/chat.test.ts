@@ -7,6 +7,7 @@ import type { z } from "zod";
 import type { Model } from "../../src/index.ts";
 import { openModel } from "../../src/node/index.ts";
 import { chatChunkShape, chatShape } from "../../worker/chat-schema.ts";
+import { fingerprint } from "../../worker/fingerprint.ts";
 import { modelWith, TEMPLATE } from "./chat-model.ts";
 import { buildWorker, eventsOf, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
@@ -147,6 +148,15 @@ describe("a conversation", () => {
     expect(all.usage.total_tokens).toBe(model.context);
     const named = await whole({ messages: MESSAGES, max_completion_tokens: 3, seed: 1, ignore_eos: true });
     expect(named.usage.completion_tokens).toBe(3);
+  });
+
+  it("system_fingerprint tells one template from another", async () => {
+    const { system_fingerprint: here } = await whole({ ...BODY, max_tokens: 1 });
+    expect(here).toMatch(/^fp_[0-9a-f]{16}$/);
+    const { manifest } = model;
+    const made = (chat_template: string) => fingerprint({ ...manifest, chat_template }, "engine");
+    expect(await made(TEMPLATE)).toBe(await fingerprint(manifest, "engine"));
+    expect(await made("{{ messages[0].content }}")).not.toBe(await made(TEMPLATE));
   });
 
   it("takes n, seed and stop as completions do", async () => {
