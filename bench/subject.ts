@@ -89,7 +89,8 @@ export class Subject {
       for (let i = 0; i < plan.blocksPerSequence; i++)
         engine.setBlock(slot, i, slot * plan.blocksPerSequence + i);
     }
-    const model = await loadModel({ module: runtime.engine, source, pause: runtime.pause });
+    // Random weights write text that repeats itself; what is measured is one token a step.
+    const model = await loadModel({ module: runtime.engine, source, pause: runtime.pause, promptLookup: 0 });
     return new Subject(runtime, engine, model);
   }
 
