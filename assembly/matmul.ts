@@ -42,39 +42,43 @@ function addSums(target: usize, d0: v128, b0: v128, d1: v128, b1: v128, offset: 
 }
 
 /**
- * One row of activations × one strip of 16 weight rows.
+ * One row of activations × `strips` strips that follow one another.
  *
- * @param w packed strip, [k/2][32] bytes
+ * @param w packed strips, [strips, k/2][32] bytes
  * @param x int16 [k], k a multiple of 4
  * @param offset 128 · Σx
- * @param target int32 [16], added to
+ * @param target int32 [strips, 16], strips `targetStride` bytes apart; added to
  */
-export function dot16x1(w: usize, x: usize, k: i32, offset: i32, target: usize): void {
-  let d0 = i32x4.splat(0);
-  let b0 = i32x4.splat(0);
-  let d1 = i32x4.splat(0);
-  let b1 = i32x4.splat(0);
-  const end = x + ((<usize>k) << 1);
-  // Two pairs a turn: with four, V8 runs out of vector registers and spills.
-  while (x < end) {
-    const x0 = v128.load_splat<i32>(x);
-    const u0 = v128.load(w);
-    const v0 = v128.load(w, 16);
-    d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u0, x0));
-    b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u0, 8), x0));
-    d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v0, x0));
-    b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v0, 8), x0));
-    const x1 = v128.load_splat<i32>(x, 4);
-    const u1 = v128.load(w, 32);
-    const v1 = v128.load(w, 48);
-    d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u1, x1));
-    b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u1, 8), x1));
-    d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v1, x1));
-    b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v1, 8), x1));
-    w += 64;
-    x += 8;
+export function dot16x1(w: usize, x: usize, k: i32, strips: i32, offset: i32, target: usize, targetStride: usize): void {
+  for (let s = 0; s < strips; s++) {
+    let from = x;
+    let d0 = i32x4.splat(0);
+    let b0 = i32x4.splat(0);
+    let d1 = i32x4.splat(0);
+    let b1 = i32x4.splat(0);
+    const end = x + ((<usize>k) << 1);
+    // Two pairs a turn: with four, V8 runs out of vector registers and spills.
+    while (from < end) {
+      const x0 = v128.load_splat<i32>(from);
+      const u0 = v128.load(w);
+      const v0 = v128.load(w, 16);
+      d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u0, x0));
+      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u0, 8), x0));
+      d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v0, x0));
+      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v0, 8), x0));
+      const x1 = v128.load_splat<i32>(from, 4);
+      const u1 = v128.load(w, 32);
+      const v1 = v128.load(w, 48);
+      d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u1, x1));
+      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u1, 8), x1));
+      d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v1, x1));
+      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v1, 8), x1));
+      w += 64;
+      from += 8;
+    }
+    addSums(target, d0, b0, d1, b1, offset);
+    target += targetStride;
   }
-  addSums(target, d0, b0, d1, b1, offset);
 }
 
 /**
@@ -177,12 +181,7 @@ function multiply(weights: usize, columns: i32, strips: i32, x: usize, stride: u
     target += 128;
   }
   if (r == rows) return;
-  const offset = load<i32>(rowSums) << 7;
-  for (let s = 0; s < strips; s++) {
-    dot16x1(weights, x, columns, offset, target);
-    weights += (<usize>columns) * TILE_ROWS;
-    target += targetStride;
-  }
+  dot16x1(weights, x, columns, strips, load<i32>(rowSums) << 7, target, targetStride);
 }
 
 /**
