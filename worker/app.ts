@@ -6,8 +6,6 @@ import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { fetchSource, loadModel, type Model, type ModelSource } from "../src/index.ts";
 import { dropBody, readBody } from "./body.ts";
-import { chatTemplate, chatWire, planChat } from "./chat.ts";
-import { chatRequest } from "./chat-schema.ts";
 import { encodeText, type Plan, planCompletion } from "./completions.ts";
 import { type Config, type Env, readConfig } from "./config.ts";
 import { streamingDigest } from "./digest.ts";
@@ -16,7 +14,6 @@ import { fingerprint } from "./fingerprint.ts";
 import { guard } from "./guard.ts";
 import { ModelHost } from "./host.ts";
 import { type RequestLog, requestLog } from "./log.ts";
-import { openapi } from "./openapi.ts";
 import type { PageFiles } from "./page/files.ts";
 import { isPagePath, mountPage } from "./page/routes.ts";
 import { completeJson, completeStream, textWire, type Wire } from "./respond.ts";
@@ -130,7 +127,11 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
     await modelOf(c);
     return c.json({ status: "ok", model: host.state });
   });
-  app.get("/openapi.json", (c) => c.json(openapi()));
+  // What few ask for is set up when it is asked for: the isolate has other uses for 2 MB.
+  app.get("/openapi.json", async (c) => {
+    const { openapi } = await import("./openapi.ts");
+    return c.json(openapi());
+  });
   app.get("/v1/models", async (c) => c.json({ object: "list", data: [describe(await modelOf(c))] }));
   app.get("/v1/models/:id{.+}", async (c) => {
     const model = await modelOf(c);
@@ -159,6 +160,10 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
   app.post("/v1/chat/completions", async (c) => {
     const config = readConfig(c.env);
     const model = await modelOf(c);
+    const [{ chatTemplate, chatWire, planChat }, { chatRequest }] = await Promise.all([
+      import("./chat.ts"),
+      import("./chat-schema.ts"),
+    ]);
     chatTemplate(model);
     const request = await readBody(c.req.raw, chatRequest, config.MAX_BODY_BYTES);
     checkName(model, request.model);
