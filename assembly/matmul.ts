@@ -26,6 +26,8 @@ import { pointer } from "./model";
 
 /** Strips · rows that are summed before their outputs are made. */
 const SUMS = 256;
+/** Rows of half a strip. */
+const HALF_ROWS = TILE_ROWS / 2;
 /** int32 [strips, rows, 16]. */
 const sums: usize = memory.data(SUMS * 64, 64);
 /** int32 [MAX_ROWS] zeros: Σx for the blocks after the first, which takes the whole row's. */
@@ -44,12 +46,14 @@ function addSums(target: usize, d0: v128, b0: v128, d1: v128, b1: v128, offset: 
 /**
  * One row of activations × `strips` strips that follow one another.
  *
- * @param w packed strips, [strips, k/2][32] bytes
+ * @param w first plane of the strips, [strips, k/2][16] bytes
+ * @param plane bytes from there to the second
  * @param x int16 [k], k a multiple of 4
  * @param offset 128 · Σx
  * @param target int32 [strips, 16], strips `targetStride` bytes apart; added to
  */
-export function dot16x1(w: usize, x: usize, k: i32, strips: i32, offset: i32, target: usize, targetStride: usize): void {
+export function dot16x1(w: usize, plane: usize, x: usize, k: i32, strips: i32, offset: i32, target: usize, targetStride: usize): void {
+  let w2 = w + plane;
   for (let s = 0; s < strips; s++) {
     let from = x;
     let d0 = i32x4.splat(0);
@@ -61,19 +65,20 @@ export function dot16x1(w: usize, x: usize, k: i32, strips: i32, offset: i32, ta
     while (from < end) {
       const x0 = v128.load_splat<i32>(from);
       const u0 = v128.load(w);
-      const v0 = v128.load(w, 16);
+      const v0 = v128.load(w2);
       d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u0, x0));
       b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u0, 8), x0));
       d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v0, x0));
       b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v0, 8), x0));
       const x1 = v128.load_splat<i32>(from, 4);
-      const u1 = v128.load(w, 32);
-      const v1 = v128.load(w, 48);
+      const u1 = v128.load(w, 16);
+      const v1 = v128.load(w2, 16);
       d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u1, x1));
       b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u1, 8), x1));
       d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v1, x1));
       b1 = i32x4.add(b1, i32x4.dot_i16x8_s(i16x8.shr_s(v1, 8), x1));
-      w += 64;
+      w += 32;
+      w2 += 32;
       from += 8;
     }
     addSums(target, d0, b0, d1, b1, offset);
@@ -89,7 +94,8 @@ export function dot16x1(w: usize, x: usize, k: i32, strips: i32, offset: i32, ta
  * nested: 4 to 9 % at prefill. Two pairs of columns a turn, written out, would be moved to the top of the
  * body, all loads first, and spill.
  *
- * @param w packed strips, [strips, k/2][32] bytes
+ * @param w first plane of the strips, [strips, k/2][16] bytes
+ * @param plane bytes from there to the second
  * @param x int16 [2, k], rows `stride` bytes apart
  * @param offsetX 128 · Σx of the first row
  * @param offsetY of the second
@@ -97,6 +103,7 @@ export function dot16x1(w: usize, x: usize, k: i32, strips: i32, offset: i32, ta
  */
 export function dot16x2(
   w: usize,
+  plane: usize,
   x: usize,
   stride: usize,
   k: i32,
@@ -106,6 +113,7 @@ export function dot16x2(
   target: usize,
   targetStride: usize,
 ): void {
+  let w2 = w + plane;
   for (let s = 0; s < strips; s++) {
     let from = x;
     let dx0 = i32x4.splat(0);
@@ -122,7 +130,7 @@ export function dot16x2(
       const xs = v128.load_splat<i32>(from);
       const ys = v128.load_splat<i32>(y);
       const u = v128.load(w);
-      const v = v128.load(w, 16);
+      const v = v128.load(w2);
       const uHigh = i16x8.shr_s(u, 8);
       const vHigh = i16x8.shr_s(v, 8);
       dx0 = i32x4.add(dx0, i32x4.dot_i16x8_s(u, xs));
@@ -133,7 +141,8 @@ export function dot16x2(
       by0 = i32x4.add(by0, i32x4.dot_i16x8_s(uHigh, ys));
       dy1 = i32x4.add(dy1, i32x4.dot_i16x8_s(v, ys));
       by1 = i32x4.add(by1, i32x4.dot_i16x8_s(vHigh, ys));
-      w += 32;
+      w += 16;
+      w2 += 16;
       from += 4;
       y += 4;
     }
@@ -167,13 +176,13 @@ function finish(from: usize, rowScale: f32, scales: usize, bias: usize, out: usi
  * Rows outside, strips inside: the first two rows read the strips from memory in one go, so that the processor
  * fetches ahead; the others find them in the second-level cache.
  */
-function multiply(weights: usize, columns: i32, strips: i32, x: usize, stride: usize, rows: i32, rowSums: usize): void {
+function multiply(weights: usize, plane: usize, columns: i32, strips: i32, x: usize, stride: usize, rows: i32, rowSums: usize): void {
   const targetStride = (<usize>rows) << 6;
   let target = sums;
   let r = 0;
   for (; r + 1 < rows; r += 2) {
     dot16x2(
-      weights, x, stride, columns, strips,
+      weights, plane, x, stride, columns, strips,
       load<i32>(rowSums) << 7, load<i32>(rowSums, 4) << 7, target, targetStride,
     );
     x += stride << 1;
@@ -181,7 +190,7 @@ function multiply(weights: usize, columns: i32, strips: i32, x: usize, stride: u
     target += 128;
   }
   if (r == rows) return;
-  dot16x1(weights, x, columns, strips, load<i32>(rowSums) << 7, target, targetStride);
+  dot16x1(weights, plane, x, columns, strips, load<i32>(rowSums) << 7, target, targetStride);
 }
 
 /**
@@ -218,15 +227,16 @@ export function matmul(
   let left = n / TILE_ROWS;
   while (left > 0) {
     const group = min(left, GROUP_STRIPS);
+    const plane = (<usize>group) * HALF_ROWS * (<usize>k);
     for (let first = 0; first < group; first += together) {
       const strips = min(together, group - first);
       memory.fill(sums, 0, <usize>(strips * rows) << 6);
       let block = weights;
       for (let column = 0; column < k; column += BLOCK_COLUMNS) {
         const columns = min(BLOCK_COLUMNS, k - column);
-        const stripBytes = (<usize>columns) * TILE_ROWS;
+        const stripBytes = (<usize>columns) * HALF_ROWS;
         multiply(
-          block + (<usize>first) * stripBytes, columns, strips, x + ((<usize>column) << 1), stride,
+          block + (<usize>first) * stripBytes, plane, columns, strips, x + ((<usize>column) << 1), stride,
           rows, column == 0 ? rowSum : noSums,
         );
         block += (<usize>group) * stripBytes;
@@ -242,7 +252,7 @@ export function matmul(
         out += TILE_ROWS * 4;
       }
     }
-    weights += (<usize>group) * TILE_ROWS * (<usize>k);
+    weights += plane << 1;
     left -= group;
   }
 }
@@ -256,9 +266,14 @@ export function unpack(weights: usize, n: i32, k: i32, row: i32, column: i32): i
   const group = min(n / TILE_ROWS - start, GROUP_STRIPS);
   const block = column / BLOCK_COLUMNS * BLOCK_COLUMNS;
   const inner = column - block;
+  const width = min(BLOCK_COLUMNS, k - block);
+  const plane = (<usize>group) * (<usize>k);
   const at =
-    weights +
-    (<usize>TILE_ROWS) * ((<usize>start) * (<usize>k) + (<usize>group) * (<usize>block) + (<usize>(strip - start)) * (<usize>min(BLOCK_COLUMNS, k - block))) +
-    (<usize>(((inner >> 1) << 5) + ((j >> 3) << 4) + ((j & 3) << 2) + ((inner & 1) << 1) + ((j >> 2) & 1)));
-  return j & 4 ? <i32>load<i8>(at) : <i32>(<i8>(load<u8>(at) ^ 0x80));
+    (<usize>start) * 2 * (<usize>k) +
+    (j & 8 ? plane : 0) +
+    (<usize>group) * (<usize>block) +
+    (<usize>(strip - start)) * (<usize>width);
+  const place = <usize>(((inner >> 1) << 4) + ((j & 3) << 2) + ((inner & 1) << 1) + ((j >> 2) & 1));
+  const byte = weights + at * HALF_ROWS + place;
+  return j & 4 ? <i32>load<i8>(byte) : <i32>(<i8>(load<u8>(byte) ^ 0x80));
 }

@@ -1,7 +1,9 @@
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { convert } from "../src/convert/convert.ts";
+import { loadManifest } from "../src/load.ts";
+import { directorySource } from "../src/node/index.ts";
 import { RandomBytes } from "./peers/random.ts";
 import { CONTEXT, type Shape, VOCABULARY } from "./shapes.ts";
 
@@ -71,10 +73,20 @@ function writeCheckpoint(shape: Shape, directory: string): void {
   closeSync(file);
 }
 
+/** Whether `directory` holds a model in the format of today. */
+async function isCurrent(directory: string): Promise<boolean> {
+  try {
+    await loadManifest(directorySource(directory));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The model directory of a shape, made once: a random checkpoint through the real converter. */
 export async function modelDirectory(shape: Shape): Promise<string> {
   const out = join(CACHE, shape.name);
-  if (existsSync(join(out, "model.json"))) return out;
+  if (await isCurrent(out)) return out;
   console.error(`making ${shape.name}: ${shape.layers} layers of ${shape.width}`);
   const checkpoint = join(CACHE, `${shape.name}.checkpoint`);
   writeCheckpoint(shape, checkpoint);

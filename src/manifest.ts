@@ -53,7 +53,7 @@ export interface TensorInfo {
   dtype: "int8" | "float32";
   /** Logical shape, before padding. */
   shape: number[];
-  packing: "strip16x768" | "none";
+  packing: "plane8x768" | "none";
   /** First byte within the image, a multiple of 64. */
   offset: number;
   /** Bytes stored, padding of the packing included. */
@@ -149,7 +149,7 @@ export function imageLayout(config: ModelConfig): { tensors: TensorInfo[]; bytes
     const bytes = storedBytes(tensor);
     const placed: TensorInfo = {
       ...tensor,
-      packing: tensor.dtype === "int8" ? "strip16x768" : "none",
+      packing: tensor.dtype === "int8" ? "plane8x768" : "none",
       offset,
       bytes,
     };

@@ -2,12 +2,9 @@ import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { imageLayout, MAX_PART_BYTES, type PartInfo, type TensorInfo } from "../manifest.ts";
-import { packMatrix, sliceRows } from "./pack.ts";
+import { packMatrix, SLICE_ROWS } from "./pack.ts";
 import { type QuantizedRows, quantizeRows } from "./quantize.ts";
 import type { Weights } from "./weights.ts";
-
-/** Floats of a matrix that are in memory at once: 8 MB. */
-const CHUNK_FLOATS = 2 * 1024 * 1024;
 
 export type Quantizer = (weights: Float32Array, rows: number, columns: number) => QuantizedRows;
 
@@ -72,7 +69,7 @@ function littleEndian(values: Float32Array): Uint8Array {
 }
 
 /**
- * Quantizes, packs and writes every tensor as `imageLayout` places it, a few megabytes at a time.
+ * Quantizes, packs and writes every tensor as `imageLayout` places it, at most SLICE_ROWS rows at a time.
  *
  * @param onProgress called with the bytes of the image written so far
  */
@@ -103,10 +100,8 @@ export async function writeImage(
         const [rows, columns] = shape as [number, number];
         const matrix = await weights.matrix(name);
         const rowScales = new Float32Array(rows);
-        const slice = sliceRows(columns);
-        const step = Math.max(1, Math.floor(CHUNK_FLOATS / columns / slice)) * slice;
-        for (let first = 0; first < rows; first += step) {
-          const count = Math.min(step, rows - first);
+        for (let first = 0; first < rows; first += SLICE_ROWS) {
+          const count = Math.min(SLICE_ROWS, rows - first);
           const quantized = quantize(await matrix.read(first, count), count, columns);
           rowScales.set(quantized.scales, first);
           await write(packMatrix(quantized.values, count, columns));

@@ -3,6 +3,8 @@ import { alignUp } from "../manifest.ts";
 
 /** Flips the sign bit of the even bytes: value + 128, unsigned (assembly/abi.ts). */
 const EVEN_FLIP = 0x80;
+/** Rows of half a strip, which are neighbours in a plane. */
+const HALF_ROWS = TILE_ROWS / 2;
 
 /** Bytes of a packed [rows, columns] matrix, padding included. */
 export function packedBytes(rows: number, columns: number): number {
@@ -10,9 +12,7 @@ export function packedBytes(rows: number, columns: number): number {
 }
 
 /** A matrix may be packed in slices of rows if each but the last is a multiple of this many. */
-export function sliceRows(columns: number): number {
-  return columns <= BLOCK_COLUMNS ? TILE_ROWS : TILE_ROWS * GROUP_STRIPS;
-}
+export const SLICE_ROWS = TILE_ROWS * GROUP_STRIPS;
 
 /** Calls `visit` with a row's blocks of columns: the first column, the one after the last, the first byte. */
 function eachBlock(
@@ -27,16 +27,17 @@ function eachBlock(
   const strip = (row - j) / TILE_ROWS;
   const start = strip - (strip % GROUP_STRIPS);
   const group = Math.min(GROUP_STRIPS, strips - start);
+  const plane = TILE_ROWS * start * padded + (j >= HALF_ROWS ? HALF_ROWS * group * padded : 0);
   for (let first = 0; first < columns; first += BLOCK_COLUMNS) {
     const width = Math.min(BLOCK_COLUMNS, padded - first);
-    const block = TILE_ROWS * (start * padded + group * first + (strip - start) * width);
-    visit(first, Math.min(first + width, columns), block + (j >> 3) * 16 + (j & 3) * 4 + ((j >> 2) & 1));
+    const half = plane + HALF_ROWS * (group * first + (strip - start) * width);
+    visit(first, Math.min(first + width, columns), half + (j & 3) * 4 + ((j >> 2) & 1));
   }
 }
 
 /**
- * Packs an int8 matrix into the strips that the kernels read (`strip16x768`, drawn in assembly/abi.ts). Rows and
- * columns of the padding have the value 0. Slices of `sliceRows(columns)` rows, packed alone, follow one another.
+ * Packs an int8 matrix into the planes that the kernels read (`plane8x768`, drawn in assembly/abi.ts). Rows and
+ * columns of the padding have the value 0. Slices of SLICE_ROWS rows, packed alone, follow one another.
  *
  * @param values row-major [rows, columns]
  */
@@ -48,7 +49,7 @@ export function packMatrix(values: Int8Array, rows: number, columns: number): Ui
     const flip = (row & 4) === 0 ? EVEN_FLIP : 0;
     eachBlock(rows, columns, row, (first, end, byte) => {
       for (let k = first; k < end; k++)
-        packed[byte + ((k - first) >> 1) * 32 + (k & 1) * 2] = (values[row * columns + k] as number) ^ flip;
+        packed[byte + ((k - first) >> 1) * 16 + (k & 1) * 2] = (values[row * columns + k] as number) ^ flip;
     });
   }
   return packed;
@@ -61,7 +62,7 @@ export function unpackMatrix(packed: Uint8Array, rows: number, columns: number):
     const flip = (row & 4) === 0 ? EVEN_FLIP : 0;
     eachBlock(rows, columns, row, (first, end, byte) => {
       for (let k = first; k < end; k++)
-        values[row * columns + k] = (packed[byte + ((k - first) >> 1) * 32 + (k & 1) * 2] as number) ^ flip;
+        values[row * columns + k] = (packed[byte + ((k - first) >> 1) * 16 + (k & 1) * 2] as number) ^ flip;
     });
   }
   return values;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { packedBytes, packMatrix, sliceRows, unpackMatrix } from "../../src/convert/pack.ts";
+import { packedBytes, packMatrix, SLICE_ROWS, unpackMatrix } from "../../src/convert/pack.ts";
 import { quantizeRows } from "../../src/convert/quantize.ts";
 
 const matrix = fc
@@ -21,14 +21,14 @@ describe("packMatrix", () => {
     const values = Int8Array.from({ length: 16 * columns }, (_, i) => i + 1);
     const packed = packMatrix(values, 16, columns);
     const at = (row: number, column: number) => row * columns + column + 1;
-    // First half of the first tile: rows 0–7, columns 0 and 1; the even bytes with their sign bit flipped.
+    // First plane: rows 0–7, columns 0 and 1; the even bytes with their sign bit flipped. Then columns 2 and 3.
     const drawn = [0, 1, 2, 3].flatMap((r) => [at(r, 0) ^ 0x80, at(r + 4, 0), at(r, 1) ^ 0x80, at(r + 4, 1)]);
     expect([...packed.subarray(0, 16)]).toEqual(drawn);
-    // Second half: rows 8–15. Then the next tile: columns 2 and 3.
-    expect(packed[16]).toBe(at(8, 0) ^ 0x80);
-    expect(packed[17]).toBe(at(12, 0));
-    expect(packed[32]).toBe(at(0, 2) ^ 0x80);
-    expect(packed[32 + 16 + 15]).toBe(at(15, 3));
+    expect(packed[16]).toBe(at(0, 2) ^ 0x80);
+    // Second plane: rows 8–15. Columns are padded to 16: 8 pairs a half.
+    expect(packed[8 * 16]).toBe(at(8, 0) ^ 0x80);
+    expect(packed[8 * 16 + 1]).toBe(at(12, 0));
+    expect(packed[8 * 16 + 16 + 15]).toBe(at(15, 3));
   });
 
   test("an even and an odd byte make 256 · odd + even + 128", () => {
@@ -62,29 +62,32 @@ describe("packMatrix", () => {
   });
 
   test.each([
-    [40, 21],
-    [2100, 800],
-  ])("slices of sliceRows, packed one by one, make the same bytes: [%i, %i]", (rows, columns) => {
+    [20_000, 21],
+    [16_400, 800],
+  ])("slices of SLICE_ROWS rows, packed one by one, make the same bytes: [%i, %i]", (rows, columns) => {
     const values = Int8Array.from({ length: rows * columns }, (_, i) => ((i * 37) % 255) - 127);
     const slices: Uint8Array[] = [];
-    for (let first = 0; first < rows; first += sliceRows(columns)) {
-      const count = Math.min(sliceRows(columns), rows - first);
+    for (let first = 0; first < rows; first += SLICE_ROWS) {
+      const count = Math.min(SLICE_ROWS, rows - first);
       slices.push(packMatrix(values.subarray(first * columns, (first + count) * columns), count, columns));
     }
     expect(slices.length).toBe(3);
     expect(Buffer.compare(Buffer.concat(slices), packMatrix(values, rows, columns))).toBe(0);
   });
 
-  test("keeps the blocks of columns of a group of strips together", () => {
-    const [rows, columns] = [1030, 800];
+  test("keeps the blocks of columns of a group of strips together, plane by plane", () => {
+    const [rows, columns] = [8200, 800];
     const values = new Int8Array(rows * columns);
-    // Row 17 is in the second strip, row 1025 in the first of the second group, which has one strip only.
+    // Rows 17 and 25 are in the second strip, row 8193 in the first of the second group, which has one strip only.
     values[17 * columns + 769] = 5;
-    values[1025 * columns + 769] = 6;
+    values[25 * columns + 769] = 6;
+    values[8193 * columns + 769] = 7;
     const packed = packMatrix(values, rows, columns);
-    // Past 64 strips of the first block, and one of the second, 32 columns wide; row 1, column 1 of it.
-    expect(packed[1024 * 768 + 16 * 32 + 6]).toBe(5 ^ 0x80);
-    expect(packed[1024 * 800 + 16 * 768 + 6]).toBe(6 ^ 0x80);
+    // Past 512 halves of the first block, and one of the second, 32 columns wide; row 1, column 1 of it.
+    expect(packed[512 * 8 * 768 + 8 * 32 + 6]).toBe(5 ^ 0x80);
+    // The same in the second plane.
+    expect(packed[512 * 8 * 800 + 512 * 8 * 768 + 8 * 32 + 6]).toBe(6 ^ 0x80);
+    expect(packed[512 * 16 * 800 + 8 * 768 + 6]).toBe(7 ^ 0x80);
   });
 });
 

@@ -121,10 +121,11 @@ describe("quantization of activations", () => {
 
 describe("the matrix kernel", () => {
   test("reads every weight of a packed matrix where the converter put it", () => {
-    // The second has blocks of columns and groups of strips, both with a rest.
+    // The second has blocks of columns with a rest, the third groups of strips as well.
     for (const [N, K] of [
       [35, 21],
       [1100, 1605],
+      [8300, 780],
     ] as const) {
       bench.reset();
       const weights = Int8Array.from(integers(N * K, -127, 127, 5));
@@ -149,6 +150,7 @@ describe("the matrix kernel", () => {
       [100, 768],
       [48, 3072],
       [1100, 785],
+      [8300, 18],
     ].map(([N, K]) => ({ rows, N: N!, K: K! })),
   );
   test.each(shapes)("gives the bits of the naive twin: $rows rows, [$N, $K]", ({ rows, N, K }) => {
