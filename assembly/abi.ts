@@ -79,10 +79,10 @@ export const M_LNF_BIAS = 17;
 /** Output head: packed int8 [vocab, width] and its float32 scales; the token embedding itself when tied. */
 export const M_HEAD = 18;
 export const M_HEAD_SCALE = 19;
-/** KV cache (attention.ts): first byte, bytes of one layer, first byte of the values within a layer. */
+/** KV cache (attention.ts): first byte, bytes of one layer, bytes of one plane within a layer. */
 export const M_KV = 20;
 export const M_KV_LAYER_BYTES = 21;
-export const M_KV_VALUES = 22;
+export const M_KV_PLANE = 22;
 /** Block tables: int32 block indices, one row of M_TABLE_STRIDE bytes per sequence slot. */
 export const M_TABLES = 23;
 export const M_TABLE_STRIDE = 24;

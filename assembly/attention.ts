@@ -1,16 +1,19 @@
 // Causal multi-head attention (Vaswani et al. 2017) over a paged int8 cache.
 //
-// Of each layer, all blocks' keys lie together, and after them all blocks' values. What a block of 16 positions
-// has there:
+// A layer's cache is five stretches, each with what all blocks of 16 positions have there, block after block:
 //
-//   ┌──────────────────────────────┬──────────────┬──────────────┐    ┌────────────────────────────────┐
-//   │ keys: per head a packed tile │ key scales   │ value scales │ …  │ values: per head, per 16 dims  │ …
-//   │ [headDimPad/2][16 pos × 2]   │ [head][16] f32│ [head][16] f32│    │ [8 pairs][16 dim × 2 pos]      │
-//   └──────────────────────────────┴──────────────┴──────────────┘    └────────────────────────────────┘
+//   ┌──────────────────┬───────────────────┬─────────────────┬─────────────────┬─────────────────────────────────┐
+//   │ keys of          │ keys of           │ values of       │ values of       │ scales: of the keys [head][16]  │
+//   │ positions 0–7    │ positions 8–15    │ dimensions 0–7  │ dimensions 8–15 │ then of the values [head][16]   │
+//   │ [head][dim/2][16]│ [head][dim/2][16] │ [head][dim/16]  │ of every 16     │ float32                         │
+//   │                  │                   │ [pos/2][16]     │                 │                                 │
+//   └──────────────────┴───────────────────┴─────────────────┴─────────────────┴─────────────────────────────────┘
+//     M_KV_PLANE bytes   M_KV_PLANE          M_KV_PLANE        M_KV_PLANE
 //
-// Keys are packed like weights with positions as rows, so a score is the matrix kernel's dot product. Values
-// are packed with dimensions as rows and positions as columns, so their weighted sum is one, too. Positions
-// that are not written yet hold anything: their scores are masked, their probabilities are zero.
+// Keys are packed like weights (abi.ts) with positions as rows, so a score is the matrix kernel's dot product.
+// Values are packed with dimensions as rows and positions as columns, so their weighted sum is one, too. And as
+// with the weights, two streams are read side by side. Positions that are not written yet hold anything: their
+// scores are masked, their probabilities are zero.
 
 import {
   BLOCK_POSITIONS,
@@ -24,7 +27,7 @@ import {
   M_HIDDEN_STRIDE,
   M_KV,
   M_KV_LAYER_BYTES,
-  M_KV_VALUES,
+  M_KV_PLANE,
   M_NORMED,
   M_PROBS,
   M_ROWS,
@@ -53,27 +56,32 @@ function blockTable(row: i32): usize {
   return pointer(M_TABLES) + (<usize>rowField(row, ROW_SEQUENCE)) * pointer(M_TABLE_STRIDE);
 }
 
-/** Bytes of one block's values in one layer. */
+/** Bytes of one block in one plane. */
 @inline
-function valueBytes(): usize {
-  return (<usize>size(M_HEADS)) * (<usize>size(M_HEAD_DIM_PAD)) * BLOCK_POSITIONS;
+function planeBytes(): usize {
+  return (<usize>size(M_HEADS)) * (<usize>size(M_HEAD_DIM_PAD)) * (BLOCK_POSITIONS / 2);
 }
 
-/** First byte of `layer`'s keys in the block that the table's entry `index` names. */
+/** First byte of `layer`'s keys, plane 0, in the block that the table's entry `index` names. */
 @inline
 function blockKeys(table: usize, index: i32, layer: i32): usize {
-  const bytes = valueBytes() + (<usize>size(M_HEADS)) * (BLOCK_POSITIONS * 8);
-  return pointer(M_KV) + (<usize>layer) * pointer(M_KV_LAYER_BYTES) + (<usize>load<u32>(table + ((<usize>index) << 2))) * bytes;
+  return pointer(M_KV) + (<usize>layer) * pointer(M_KV_LAYER_BYTES) + (<usize>load<u32>(table + ((<usize>index) << 2))) * planeBytes();
 }
 
-/** First byte of its values. */
+/** First byte of its values, plane 0. */
 @inline
 function blockValues(table: usize, index: i32, layer: i32): usize {
+  return blockKeys(table, index, layer) + 2 * pointer(M_KV_PLANE);
+}
+
+/** First of its key scales; the value scales follow. */
+@inline
+function blockScales(table: usize, index: i32, layer: i32): usize {
   return (
     pointer(M_KV) +
     (<usize>layer) * pointer(M_KV_LAYER_BYTES) +
-    pointer(M_KV_VALUES) +
-    (<usize>load<u32>(table + ((<usize>index) << 2))) * valueBytes()
+    4 * pointer(M_KV_PLANE) +
+    (<usize>load<u32>(table + ((<usize>index) << 2))) * (<usize>size(M_HEADS)) * (BLOCK_POSITIONS * 8)
   );
 }
 
@@ -85,16 +93,16 @@ function absMaxAny(x: usize, n: i32): f32 {
   return largest;
 }
 
-/** Bytes from a tile's first to column 4 · `quad` + `i` of a position's key. */
+/** Bytes from a head's first to column 4 · `quad` + `i` of a position's key. */
 @inline
 function keyPlace(quad: usize, i: usize): usize {
-  return (quad << 6) + ((i >> 1) << 5) + ((i & 1) << 1);
+  return (quad << 5) + ((i >> 1) << 4) + ((i & 1) << 1);
 }
 
-/** Bytes from a head's first to dimension 4 · `quad` + `i` of a position's value. */
+/** Bytes from a head's first to dimension 4 · `quad` + `i` of a position's value; `plane` bytes between the planes. */
 @inline
-function valuePlace(quad: usize, i: usize): usize {
-  return ((quad >> 2) << 8) + (((quad >> 1) & 1) << 4) + (i << 2) + (quad & 1);
+function valuePlace(quad: usize, i: usize, plane: usize): usize {
+  return ((quad >> 2) << 7) + ((quad >> 1) & 1) * plane + (i << 2) + (quad & 1);
 }
 
 /** Writes the row's keys and values (float32, from the fused projection) into its place in the cache. */
@@ -103,13 +111,15 @@ export function storeKeyValue(row: i32, layer: i32): void {
   const j = position & (BLOCK_POSITIONS - 1);
   const heads = size(M_HEADS);
   const headDim = size(M_HEAD_DIM);
-  const tileBytes = (<usize>size(M_HEAD_DIM_PAD)) * BLOCK_POSITIONS;
-  const base = blockKeys(blockTable(row), position >> 4, layer);
+  const headBytes = (<usize>size(M_HEAD_DIM_PAD)) * (BLOCK_POSITIONS / 2);
+  const plane = pointer(M_KV_PLANE);
+  const table = blockTable(row);
+  const index = position >> 4;
   const hidden = pointer(M_HIDDEN) + (<usize>row) * pointer(M_HIDDEN_STRIDE);
   const width = (<usize>size(M_WIDTH)) << 2;
-  let keys = base + <usize>(((j >> 3) << 4) + ((j & 3) << 2) + ((j >> 2) & 1));
-  let values = blockValues(blockTable(row), position >> 4, layer) + <usize>(((j >> 1) << 5) + ((j & 1) << 1));
-  let scales = base + (<usize>heads) * tileBytes + ((<usize>j) << 2);
+  let keys = blockKeys(table, index, layer) + (j & 8 ? plane : 0) + <usize>(((j & 3) << 2) + ((j >> 2) & 1));
+  let values = blockValues(table, index, layer) + <usize>(((j >> 1) << 4) + ((j & 1) << 1));
+  let scales = blockScales(table, index, layer) + ((<usize>j) << 2);
   const valueScales = (<usize>heads) * BLOCK_POSITIONS * 4;
   const keyFlip = j & 4 ? 0 : 0x80;
   let key = hidden + width;
@@ -130,19 +140,19 @@ export function storeKeyValue(row: i32, layer: i32): void {
       store<u8>(keys + keyPlace(quad, 3), i32x4.extract_lane(k, 3) ^ keyFlip);
       const v = round4(f32x4.mul(v128.load(value + (quad << 4)), f32x4.splat(valueFactor)));
       const valueFlip = quad & 1 ? 0 : 0x80;
-      store<u8>(values + valuePlace(quad, 0), i32x4.extract_lane(v, 0) ^ valueFlip);
-      store<u8>(values + valuePlace(quad, 1), i32x4.extract_lane(v, 1) ^ valueFlip);
-      store<u8>(values + valuePlace(quad, 2), i32x4.extract_lane(v, 2) ^ valueFlip);
-      store<u8>(values + valuePlace(quad, 3), i32x4.extract_lane(v, 3) ^ valueFlip);
+      store<u8>(values + valuePlace(quad, 0, plane), i32x4.extract_lane(v, 0) ^ valueFlip);
+      store<u8>(values + valuePlace(quad, 1, plane), i32x4.extract_lane(v, 1) ^ valueFlip);
+      store<u8>(values + valuePlace(quad, 2, plane), i32x4.extract_lane(v, 2) ^ valueFlip);
+      store<u8>(values + valuePlace(quad, 3, plane), i32x4.extract_lane(v, 3) ^ valueFlip);
     }
     // A head's width need not be a multiple of four.
     for (let i: usize = 0, rest = <usize>headDim & 3; i < rest; i++) {
       const at = (quads << 4) + (i << 2);
       store<u8>(keys + keyPlace(quads, i), <i32>nearest(load<f32>(key + at) * keyFactor) ^ keyFlip);
-      store<u8>(values + valuePlace(quads, i), <i32>nearest(load<f32>(value + at) * valueFactor) ^ (quads & 1 ? 0 : 0x80));
+      store<u8>(values + valuePlace(quads, i, plane), <i32>nearest(load<f32>(value + at) * valueFactor) ^ (quads & 1 ? 0 : 0x80));
     }
-    keys += tileBytes;
-    values += tileBytes;
+    keys += headBytes;
+    values += headBytes;
     scales += BLOCK_POSITIONS * 4;
     key += (<usize>headDim) << 2;
     value += (<usize>headDim) << 2;
@@ -194,12 +204,16 @@ function quantizeQueries(query: usize, heads: i32, headDim: i32, headDimPad: i32
  * scores[head, i] = query · key[i] · scale for the 16 positions of a block: the matrix kernel of matmul.ts with
  * the positions as rows, one head after another. Gathers the value scales, too.
  *
- * @param key the block's keys and scales
+ * @param key the block's keys in plane 0
+ * @param plane bytes from there to plane 1
+ * @param keyScale float32 [heads, 16]; the value scales follow
  * @param query int16 [heads, headDimPad]
  * @param scores float32 [heads, 16], heads `stride` bytes apart, as are the valueScales
  */
 export function scoreBlock(
   key: usize,
+  plane: usize,
+  keyScale: usize,
   heads: i32,
   headDimPad: i32,
   query: usize,
@@ -209,17 +223,17 @@ export function scoreBlock(
   stride: usize,
 ): void {
   const queryBytes = (<usize>headDimPad) << 1;
-  let keyScale = key + (<usize>heads) * (<usize>headDimPad) * BLOCK_POSITIONS;
+  let other = key + plane;
   const gap = (<usize>heads) * (BLOCK_POSITIONS * 4);
   for (let h = 0; h < heads; h++) {
     let d0 = i32x4.splat(0);
     let b0 = i32x4.splat(0);
     let d1 = i32x4.splat(0);
     let b1 = i32x4.splat(0);
-    for (const end = query + queryBytes; query < end; query += 4, key += 32) {
+    for (const end = query + queryBytes; query < end; query += 4, key += 16, other += 16) {
       const pair = v128.load_splat<i32>(query);
       const u = v128.load(key);
-      const v = v128.load(key, 16);
+      const v = v128.load(other);
       d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u, pair));
       b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u, 8), pair));
       d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v, pair));
@@ -272,21 +286,23 @@ function softmax(heads: i32, head: i32, scores: usize, valueScales: usize, n: i3
  * Adds the 16 positions of a block to every head's accumulators: the matrix kernel with 16 dimensions as rows,
  * kept in memory from block to block.
  *
- * @param values of the block
+ * @param values of the block, in plane 0
+ * @param plane bytes from there to plane 1
  * @param probs int16 [heads, 16], heads `stride` bytes apart
  * @param groups headDimPad / 16
  */
-export function addValues(values: usize, heads: i32, groups: i32, probs: usize, stride: usize, target: usize): void {
+export function addValues(values: usize, plane: usize, heads: i32, groups: i32, probs: usize, stride: usize, target: usize): void {
+  let other = values + plane;
   for (let h = 0; h < heads; h++) {
     for (const end = target + ((<usize>groups) << 6); target < end; target += 64) {
       let d0 = v128.load(target);
       let b0 = v128.load(target, 16);
       let d1 = v128.load(target, 32);
       let b1 = v128.load(target, 48);
-      for (let p = probs, until = probs + BLOCK_POSITIONS * 2; p < until; p += 4, values += 32) {
+      for (let p = probs, until = probs + BLOCK_POSITIONS * 2; p < until; p += 4, values += 16, other += 16) {
         const pair = v128.load_splat<i32>(p);
         const u = v128.load(values);
-        const v = v128.load(values, 16);
+        const v = v128.load(other);
         d0 = i32x4.add(d0, i32x4.dot_i16x8_s(u, pair));
         b0 = i32x4.add(b0, i32x4.dot_i16x8_s(i16x8.shr_s(u, 8), pair));
         d1 = i32x4.add(d1, i32x4.dot_i16x8_s(v, pair));
@@ -332,6 +348,7 @@ export function attend(row: i32, layer: i32): void {
   const blocks = (position >> 4) - first + 1;
   const n = blocks << 4;
   const table = blockTable(row);
+  const plane = pointer(M_KV_PLANE);
   const heads = size(M_HEADS);
   const headDim = size(M_HEAD_DIM);
   const headDimPad = size(M_HEAD_DIM_PAD);
@@ -345,7 +362,10 @@ export function attend(row: i32, layer: i32): void {
   quantizeQueries(pointer(M_HIDDEN) + (<usize>row) * pointer(M_HIDDEN_STRIDE), heads, headDim, headDimPad);
   for (let b = 0; b < blocks; b++) {
     const offset = (<usize>b) << 6;
-    scoreBlock(blockKeys(table, first + b, layer), heads, headDimPad, probs, scale, scores + offset, valueScales + offset, stride);
+    scoreBlock(
+      blockKeys(table, first + b, layer), plane, blockScales(table, first + b, layer),
+      heads, headDimPad, probs, scale, scores + offset, valueScales + offset, stride,
+    );
   }
   const before = (<usize>(start - (first << 4))) << 2;
   const behind = (<usize>(position + 1 - (first << 4))) << 2;
@@ -360,7 +380,7 @@ export function attend(row: i32, layer: i32): void {
   const headSums = (<usize>groups) << 6;
   memory.fill(sums, 0, (<usize>heads) * headSums);
   for (let b = 0; b < blocks; b++)
-    addValues(blockValues(table, first + b, layer), heads, groups, probs + ((<usize>b) << 5), stride >> 1, sums);
+    addValues(blockValues(table, first + b, layer), plane, heads, groups, probs + ((<usize>b) << 5), stride >> 1, sums);
   const out = pointer(M_NORMED);
   storeOutputs(heads, headDim, groups, out);
   // The last head's padded dimensions spilled past the width.

@@ -43,7 +43,7 @@ export function writeDescriptor(memory: ArrayBuffer, manifest: Manifest, plan: M
   put(abi.M_HEAD_SCALE, tensor(`${head}.weight.scale`));
   put(abi.M_KV, plan.offsets.kv);
   put(abi.M_KV_LAYER_BYTES, (plan.kvBlocks * plan.kvBlockBytes) / config.n_layer);
-  put(abi.M_KV_VALUES, plan.kvBlocks * plan.kvKeyBytes);
+  put(abi.M_KV_PLANE, plan.kvBlocks * plan.kvPlaneBytes);
   put(abi.M_TABLES, plan.offsets.tables);
   put(abi.M_TABLE_STRIDE, plan.blocksPerSequence * 4);
   put(abi.M_ROWS, plan.offsets.rows);

@@ -69,7 +69,7 @@ export interface MemoryPlan {
   logitsSlots: number;
   /** Sizes in bytes that the descriptor carries. */
   headDimPad: number;
-  kvKeyBytes: number;
+  kvPlaneBytes: number;
   kvBlockBytes: number;
   blocksPerSequence: number;
   quantizedStride: number;
@@ -125,14 +125,14 @@ function geometry(config: ModelConfig) {
   const width = alignUp(config.n_embd, 16);
   const inner = alignUp(config.n_inner, 16);
   const headDimPad = alignUp(config.n_embd / config.n_head, 16);
-  const kvValueBytes = config.n_head * BLOCK_POSITIONS * headDimPad;
-  const kvKeyBytes = kvValueBytes + config.n_head * BLOCK_POSITIONS * 8;
+  const kvPlaneBytes = (config.n_head * BLOCK_POSITIONS * headDimPad) / 2;
+  const kvScaleBytes = config.n_head * BLOCK_POSITIONS * 8;
   return {
     width,
     weights: imageLayout(config).bytes,
     headDimPad,
-    kvBlockBytes: config.n_layer * (kvKeyBytes + kvValueBytes),
-    kvKeyBytes,
+    kvBlockBytes: config.n_layer * (4 * kvPlaneBytes + kvScaleBytes),
+    kvPlaneBytes,
     logitsStride: alignUp(config.vocab_size, 16) * 4,
     quantizedStride: Math.max(width, inner) * 2,
     hiddenStride: Math.max(alignUp(3 * config.n_embd, 16), inner) * 4,
@@ -247,7 +247,7 @@ export function planMemory(config: ModelConfig, options: MemoryOptions = {}): Me
     maxRows: MAX_ROWS,
     logitsSlots,
     headDimPad: sizesOf.headDimPad,
-    kvKeyBytes: sizesOf.kvKeyBytes,
+    kvPlaneBytes: sizesOf.kvPlaneBytes,
     kvBlockBytes,
     blocksPerSequence,
     quantizedStride: sizesOf.quantizedStride,

@@ -11,7 +11,7 @@ import {
   M_HIDDEN_STRIDE,
   M_KV,
   M_KV_LAYER_BYTES,
-  M_KV_VALUES,
+  M_KV_PLANE,
   M_LAYERS_START,
   M_NORMED,
   M_PROBS,
@@ -66,9 +66,8 @@ class AttentionBench {
     const headDimPad = alignUp(headDim, 16);
     const widthPad = alignUp(this.width, 16);
     const blocks = MAX_POSITIONS / BLOCK_POSITIONS;
-    const valueBytes = heads * headDimPad * BLOCK_POSITIONS;
-    const keyBytes = valueBytes + 2 * heads * BLOCK_POSITIONS * 4;
-    const kvBytes = 2 * blocks * (keyBytes + valueBytes);
+    const planeBytes = (heads * headDimPad * BLOCK_POSITIONS) / 2;
+    const kvBytes = 2 * blocks * (4 * planeBytes + 2 * heads * BLOCK_POSITIONS * 4);
     const kv = bench.take(kvBytes);
     new Uint8Array(bench.kernels.memory.buffer, kv, kvBytes).fill(garbage);
     const tables = bench.take(2 * blocks * 4);
@@ -88,7 +87,7 @@ class AttentionBench {
         [M_HEAD_DIM_PAD]: headDimPad,
         [M_KV]: kv,
         [M_KV_LAYER_BYTES]: kvBytes,
-        [M_KV_VALUES]: 2 * blocks * keyBytes,
+        [M_KV_PLANE]: 2 * blocks * planeBytes,
         [M_TABLES]: tables,
         [M_TABLE_STRIDE]: blocks * 4,
         [M_ROWS]: this.#rows,
