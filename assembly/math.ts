@@ -36,13 +36,13 @@ export function exp4(x: v128): v128 {
   const n = f32x4.sub(shifted, magic);
   let r = f32x4.sub(clamped, f32x4.mul(n, constant(EXP, 4)));
   r = f32x4.add(r, f32x4.mul(n, constant(EXP, 5)));
-  let p = constant(EXP, 6);
-  p = f32x4.add(f32x4.mul(p, r), constant(EXP, 7));
-  p = f32x4.add(f32x4.mul(p, r), constant(EXP, 8));
-  p = f32x4.add(f32x4.mul(p, r), constant(EXP, 9));
-  p = f32x4.add(f32x4.mul(p, r), constant(EXP, 10));
-  p = f32x4.add(f32x4.mul(p, r), constant(EXP, 11));
-  p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), constant(EXP, 12));
+  // Pairs of coefficients first (Estrin): a chain of 8 operations instead of 14.
+  const r2 = f32x4.mul(r, r);
+  const high = f32x4.add(f32x4.mul(constant(EXP, 6), r), constant(EXP, 7));
+  const middle = f32x4.add(f32x4.mul(constant(EXP, 8), r), constant(EXP, 9));
+  const low = f32x4.add(f32x4.mul(constant(EXP, 10), r), constant(EXP, 11));
+  let p = f32x4.add(f32x4.mul(f32x4.add(f32x4.mul(high, r2), middle), r2), low);
+  p = f32x4.add(f32x4.mul(p, r2), f32x4.add(r, constant(EXP, 12)));
   const exponent = i32x4.shl(i32x4.sub(shifted, v128.load_splat<i32>(EXPONENT)), 23);
   return v128.and(f32x4.mul(p, exponent), f32x4.ge(x, least));
 }
