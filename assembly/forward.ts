@@ -55,7 +55,7 @@ import {
 } from "./abi";
 import { attend, storeKeyValue } from "./attention";
 import { layerNorm } from "./layernorm";
-import { matmul, unpack } from "./matmul";
+import { addRow, matmul } from "./matmul";
 import { ofLayer, pointer, real, size } from "./model";
 import { absMax, quantize } from "./quantize";
 
@@ -73,26 +73,17 @@ function quantizeRow(x: usize, row: i32, k: i32, kPad: i32): void {
 
 /** hiddenStates[row] = wte[token] + wpe[position], float32 [width]. */
 function embed(rows: i32): void {
-  const width = size(M_WIDTH);
   const widthPad = size(M_WIDTH_PAD);
   const wte = pointer(M_WTE);
   const wpe = pointer(M_WPE);
-  const vocabPad = size(M_VOCAB_PAD);
-  const positionsPad = size(M_POSITIONS_PAD);
   for (let r = 0; r < rows; r++) {
     const at = pointer(M_ROWS) + (<usize>r) * ROW_BYTES;
     const token = load<i32>(at + ROW_TOKEN * 4);
     const position = load<i32>(at + ROW_POSITION * 4);
-    const tokenScale = load<f32>(pointer(M_WTE_SCALE) + ((<usize>token) << 2));
-    const positionScale = load<f32>(pointer(M_WPE_SCALE) + ((<usize>position) << 2));
     const x = residual(r);
-    for (let i = 0; i < widthPad; i++) {
-      const value: f32 =
-        i < width
-          ? <f32>unpack(wte, vocabPad, widthPad, token, i) * tokenScale + <f32>unpack(wpe, positionsPad, widthPad, position, i) * positionScale
-          : 0;
-      store<f32>(x + ((<usize>i) << 2), value);
-    }
+    memory.fill(x, 0, (<usize>widthPad) << 2);
+    addRow(wte, size(M_VOCAB_PAD), widthPad, token, load<f32>(pointer(M_WTE_SCALE) + ((<usize>token) << 2)), x);
+    addRow(wpe, size(M_POSITIONS_PAD), widthPad, position, load<f32>(pointer(M_WPE_SCALE) + ((<usize>position) << 2)), x);
   }
 }
 
@@ -107,26 +98,37 @@ function normalize(rows: i32, weight: usize, bias: usize): void {
   }
 }
 
-/** Moves the `wanted` rows listed at M_LOGIT_ROWS (ascending) to the front: rows, residuals and queries. */
+/** Moves the `wanted` rows listed at M_LOGIT_ROWS (ascending) to the front: rows, residuals and quantized inputs. */
 function narrow(wanted: i32): void {
   const widthBytes = (<usize>size(M_WIDTH_PAD)) << 2;
-  const hidden = pointer(M_HIDDEN);
-  const stride = pointer(M_HIDDEN_STRIDE);
+  const quantized = pointer(M_QUANTIZED);
+  const stride = pointer(M_QUANTIZED_STRIDE);
   const rows = pointer(M_ROWS);
-  for (let i = 0; i < wanted; i++) {
-    const from = load<i32>(pointer(M_LOGIT_ROWS) + ((<usize>i) << 2));
+  for (let i: usize = 0; i < <usize>wanted; i++) {
+    const from = <usize>load<i32>(pointer(M_LOGIT_ROWS) + (i << 2));
     if (from == i) continue;
-    memory.copy(rows + (<usize>i) * ROW_BYTES, rows + (<usize>from) * ROW_BYTES, ROW_BYTES);
-    memory.copy(residual(i), residual(from), widthBytes);
-    memory.copy(hidden + (<usize>i) * stride, hidden + (<usize>from) * stride, widthBytes);
+    memory.copy(rows + i * ROW_BYTES, rows + from * ROW_BYTES, ROW_BYTES);
+    memory.copy(residual(<i32>i), residual(<i32>from), widthBytes);
+    memory.copy(quantized + i * stride, quantized + from * stride, widthBytes >> 1);
+    store<f32>(pointer(M_ROW_SCALE) + (i << 2), load<f32>(pointer(M_ROW_SCALE) + (from << 2)));
+    store<i32>(pointer(M_ROW_SUM) + (i << 2), load<i32>(pointer(M_ROW_SUM) + (from << 2)));
   }
+}
+
+/** Strips begin … end−1 of the fused projection of queries, keys and values. */
+function project(layer: i32, rows: i32, begin: i32, end: i32): void {
+  matmul(
+    pointer(ofLayer(layer, L_QKV)), (3 * size(M_WIDTH) + 15) & ~15, size(M_WIDTH_PAD), begin, end,
+    pointer(ofLayer(layer, L_QKV_SCALE)), pointer(ofLayer(layer, L_QKV_BIAS)),
+    rows, pointer(M_HIDDEN), pointer(M_HIDDEN_STRIDE), ACTIVATION_NONE, false,
+  );
 }
 
 /**
  * One Transformer block: x += attention(LayerNorm(x)), x += MLP(LayerNorm(x)).
  *
- * Every row's keys and values go into the cache; only the first `wanted` of the listed rows are carried on when
- * `last`, since nobody reads the others.
+ * Every row's keys and values go into the cache; when `last`, only the `wanted` rows that are listed get a query
+ * and are carried on, since nobody reads the others.
  */
 function block(layer: i32, rows: i32, wanted: i32, last: bool): void {
   const widthPad = size(M_WIDTH_PAD);
@@ -139,36 +141,36 @@ function block(layer: i32, rows: i32, wanted: i32, last: bool): void {
   const residualStride = (<usize>widthPad) << 2;
 
   normalize(rows, pointer(ofLayer(layer, L_LN1_WEIGHT)), pointer(ofLayer(layer, L_LN1_BIAS)));
-  matmul(
-    pointer(ofLayer(layer, L_QKV)), (3 * width + 15) & ~15, widthPad,
-    pointer(ofLayer(layer, L_QKV_SCALE)), pointer(ofLayer(layer, L_QKV_BIAS)),
-    rows, hidden, hiddenStride, ACTIVATION_NONE, false,
-  );
+  const qkvStrips = (3 * width + 15) >> 4;
+  const isNarrowed = last && wanted < rows;
+  // A strip that holds queries and keys is computed twice.
+  project(layer, rows, isNarrowed ? width >> 4 : 0, qkvStrips);
   for (let r = 0; r < rows; r++) storeKeyValue(r, layer);
-  if (last) {
+  if (isNarrowed) {
     if (wanted == 0) return;
     narrow(wanted);
     rows = wanted;
+    project(layer, rows, 0, (width + 15) >> 4);
   }
   for (let r = 0; r < rows; r++) {
     attend(r, layer);
     quantizeRow(pointer(M_NORMED), r, width, widthPad);
   }
   matmul(
-    pointer(ofLayer(layer, L_PROJ)), widthPad, widthPad,
+    pointer(ofLayer(layer, L_PROJ)), widthPad, widthPad, 0, widthPad >> 4,
     pointer(ofLayer(layer, L_PROJ_SCALE)), pointer(ofLayer(layer, L_PROJ_BIAS)),
     rows, residuals, residualStride, ACTIVATION_NONE, true,
   );
 
   normalize(rows, pointer(ofLayer(layer, L_LN2_WEIGHT)), pointer(ofLayer(layer, L_LN2_BIAS)));
   matmul(
-    pointer(ofLayer(layer, L_FC)), innerPad, widthPad,
+    pointer(ofLayer(layer, L_FC)), innerPad, widthPad, 0, innerPad >> 4,
     pointer(ofLayer(layer, L_FC_SCALE)), pointer(ofLayer(layer, L_FC_BIAS)),
     rows, hidden, hiddenStride, size(M_ACTIVATION), false,
   );
   for (let r = 0; r < rows; r++) quantizeRow(hidden + (<usize>r) * hiddenStride, r, inner, innerPad);
   matmul(
-    pointer(ofLayer(layer, L_MLP_PROJ)), widthPad, innerPad,
+    pointer(ofLayer(layer, L_MLP_PROJ)), widthPad, innerPad, 0, widthPad >> 4,
     pointer(ofLayer(layer, L_MLP_PROJ_SCALE)), pointer(ofLayer(layer, L_MLP_PROJ_BIAS)),
     rows, residuals, residualStride, ACTIVATION_NONE, true,
   );
@@ -196,7 +198,10 @@ export function head(first: i32, count: i32): void {
     layerNorm(residual(first + i), pointer(M_LNF_WEIGHT), pointer(M_LNF_BIAS), width, widthPad, real(M_EPSILON), normed);
     quantizeRow(normed, i, width, widthPad);
   }
-  matmul(pointer(M_HEAD), vocabPad, widthPad, pointer(M_HEAD_SCALE), 0, count, logits, stride, ACTIVATION_NONE, false);
+  matmul(
+    pointer(M_HEAD), vocabPad, widthPad, 0, vocabPad >> 4,
+    pointer(M_HEAD_SCALE), 0, count, logits, stride, ACTIVATION_NONE, false,
+  );
   // Padding can never be the likeliest token, so readers may go over whole vectors.
   for (let i = 0; i < count; i++)
     for (let v = size(M_VOCAB); v < vocabPad; v++)

@@ -8,7 +8,7 @@ import { ARENA_START } from "../../assembly/abi.ts";
 const ENTRY = `
   import { activate4, exp4 } from "./assembly/math";
   export { setModel } from "./assembly/model";
-  export { matmul, unpack } from "./assembly/matmul";
+  export { addRow, matmul } from "./assembly/matmul";
   export { absMax, amplitude, quantize } from "./assembly/quantize";
   export { layerNorm } from "./assembly/layernorm";
   export { attend, storeKeyValue } from "./assembly/attention";
@@ -30,6 +30,8 @@ export interface Kernels {
     weights: number,
     n: number,
     k: number,
+    begin: number,
+    end: number,
     scales: number,
     bias: number,
     rows: number,
@@ -38,7 +40,7 @@ export interface Kernels {
     activation: number,
     accumulate: number,
   ): void;
-  unpack(weights: number, n: number, k: number, row: number, column: number): number;
+  addRow(weights: number, n: number, k: number, row: number, scale: number, out: number): void;
   absMax(x: number, n: number): number;
   amplitude(k: number): number;
   quantize(
