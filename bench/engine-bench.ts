@@ -1,4 +1,4 @@
-import { alternate, type Case, type Machine, machine } from "./measure.ts";
+import { alternate, type Case, type Machine, machine, pinToOneProcessor } from "./measure.ts";
 import { nodeSubject } from "./node.ts";
 import { SHAPES, type Shape } from "./shapes.ts";
 import type { Task } from "./subject.ts";
@@ -13,6 +13,8 @@ export type RuntimeName = "node" | "workerd";
 
 export interface EngineResults {
   machine: Machine;
+  /** Whether Node and workerd were kept on one processor. */
+  pinned: boolean;
   rounds: number;
   /** Milliseconds (bandwidth: bytes per second) by shape, runtime and task; taskKey() names the task. */
   samples: Record<string, number[]>;
@@ -48,6 +50,7 @@ function keyOf(shape: Shape, runtime: RuntimeName, task: Task): string {
 /** Every task on every shape, in Node and in workerd, side by side in each round. */
 export async function benchEngine(names: string[], rounds: number): Promise<EngineResults> {
   const samples: Record<string, number[]> = {};
+  const pinned = pinToOneProcessor();
   for (const name of names) {
     const shape = SHAPES[name]!;
     console.error(`${name}: ${TASKS.length} tasks in Node and workerd`);
@@ -60,5 +63,5 @@ export async function benchEngine(names: string[], rounds: number): Promise<Engi
     for (const [label, values] of await alternate(cases, rounds)) samples[label] = values;
     await workerd.stop();
   }
-  return { machine: machine(["workerd"]), rounds, samples };
+  return { machine: machine(["workerd"]), pinned, rounds, samples };
 }

@@ -27,7 +27,15 @@ export interface PeerResults {
   shape: string;
   /** Bytes per second. */
   bandwidth: number[];
+  /** Of edgeformer, and of the bandwidth, one sample beside each other peer's of each round, in PEERS' order. */
   peers: Record<PeerName, PeerSamples>;
+}
+
+/** edgeformer's samples that were taken right before those of another peer. */
+export function besidePeer({ peers }: PeerResults, name: PeerName): PeerSamples {
+  const others: PeerName[] = PEERS.filter((peer) => peer !== "edgeformer");
+  const own = (samples: number[]) => samples.filter((_, i) => i % others.length === others.indexOf(name));
+  return { prefill: own(peers.edgeformer.prefill), decode: own(peers.edgeformer.decode) };
 }
 
 /** A peer's process: started once, asked for one measurement after another. */

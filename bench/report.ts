@@ -9,9 +9,9 @@ import {
   taskKey,
 } from "./engine-bench.ts";
 import type { Machine } from "./measure.ts";
-import { PEERS, type PeerResults } from "./peers-bench.ts";
+import { besidePeer, PEERS, type PeerName, type PeerResults } from "./peers-bench.ts";
 import { bytesPerStep, SHAPES } from "./shapes.ts";
-import { median, spread } from "./statistics.ts";
+import { median, medianRatio, spread } from "./statistics.ts";
 import { barChart, lineChart, short } from "./svg.ts";
 
 const DOCS = fileURLToPath(new URL("../docs/", import.meta.url));
@@ -42,12 +42,19 @@ class EngineFigures {
   constructor(results: EngineResults) {
     this.#results = results;
   }
-  /** Milliseconds (bandwidth: bytes per second). */
-  get(shape: string, runtime: RuntimeName, task: string, size?: number): number {
+  #samples(shape: string, runtime: RuntimeName, task: string, size?: number): number[] {
     const values = this.#results.samples[taskKey(shape, runtime, task, size)];
     if (values === undefined)
       throw new Error(`no figures for ${shape}: run npm run bench -- --shapes ${shape}`);
-    return median(values);
+    return values;
+  }
+  /** Milliseconds (bandwidth: bytes per second). */
+  get(shape: string, runtime: RuntimeName, task: string, size?: number): number {
+    return median(this.#samples(shape, runtime, task, size));
+  }
+  /** One task's milliseconds ÷ another's, in Node. */
+  ratio(shape: string, one: [task: string, size?: number], other: [task: string, size?: number]): number {
+    return medianRatio(this.#samples(shape, "node", ...one), this.#samples(shape, "node", ...other));
   }
   get shapes(): string[] {
     return Object.keys(SHAPES).filter((name) => this.#results.samples[taskKey(name, "node", "bandwidth")]);
@@ -62,11 +69,9 @@ class EngineFigures {
     const keys = Object.keys(this.#results.samples).filter((key) =>
       new RegExp(`^${shape}/node/(decode|prefill|batch)/`).test(key),
     );
+    const { samples } = this.#results;
     return median(
-      keys.map((key) => {
-        const { samples } = this.#results;
-        return median(samples[key.replace("/node/", "/workerd/")]!) / median(samples[key]!);
-      }),
+      keys.map((key) => medianRatio(samples[key.replace("/node/", "/workerd/")]!, samples[key]!)),
     );
   }
 }
@@ -103,14 +108,13 @@ function speedTable(figures: EngineFigures, runtime: RuntimeName): string {
 }
 
 function engineTargets(figures: EngineFigures): Row[] {
-  const node = (shape: string, task: string, size?: number) => figures.get(shape, "node", task, size);
   const rows: Row[] = [];
-  const share = (shape: string) => node(shape, "sample") / node(shape, "decode", 64);
+  const share = (shape: string) => figures.ratio(shape, ["sample"], ["decode", 64]);
   if (figures.shapes.includes("distilgpt2")) {
     const d = "distilgpt2";
     rows.push(
-      target("decode at context 1000 ÷ at 64", node(d, "decode", 64) / node(d, "decode", 1000), 0.8, "≥"),
-      target("8 sequences together ÷ 1", (8 * node(d, "batch", 1)) / node(d, "batch", 8), 1.4, "≥"),
+      target("decode at context 1000 ÷ at 64", figures.ratio(d, ["decode", 64], ["decode", 1000]), 0.8, "≥"),
+      target("8 sequences together ÷ 1", 8 * figures.ratio(d, ["batch", 1], ["batch", 8]), 1.4, "≥"),
       target("sampling, share of a DistilGPT-2 step", share(d), 0.05, "≤", "%"),
       target("workerd's time ÷ Node's, DistilGPT-2", figures.workerdOverNode(d), 1.1, "≤"),
     );
@@ -123,19 +127,19 @@ function engineTargets(figures: EngineFigures): Row[] {
   return rows;
 }
 
-function peerTargets({ peers, bandwidth, shape }: PeerResults): Row[] {
-  const decode = (name: (typeof PEERS)[number]) => median(peers[name].decode);
-  const prefill = (name: (typeof PEERS)[number]) => median(peers[name].prefill);
-  const own = decode("edgeformer");
-  const bytes = bytesPerStep(SHAPES[shape]!);
+function peerTargets(results: PeerResults): Row[] {
+  const { peers, bandwidth, shape } = results;
+  const ratio = (what: "prefill" | "decode", name: PeerName) =>
+    medianRatio(besidePeer(results, name)[what], peers[name][what]);
+  const share = medianRatio(peers.edgeformer.decode, bandwidth) * bytesPerStep(SHAPES[shape]!);
   return [
-    target("decode, share of the read bandwidth", (own * bytes) / median(bandwidth), 0.75, "≥"),
-    target("decode ÷ llama.cpp", own / decode("llama.cpp"), 1.5, "≥"),
-    target("decode ÷ onnxruntime-web", own / decode("onnxruntime-web"), 7, "≥"),
-    target("decode ÷ wllama", own / decode("wllama"), 10, "≥"),
-    target("prefill ÷ llama.cpp", prefill("edgeformer") / prefill("llama.cpp"), 0.85, "≥"),
-    target("prefill ÷ onnxruntime-web", prefill("edgeformer") / prefill("onnxruntime-web"), 2.3, "≥"),
-    target("prefill ÷ wllama", prefill("edgeformer") / prefill("wllama"), 12, "≥"),
+    target("decode, share of the read bandwidth", share, 0.75, "≥"),
+    target("decode ÷ llama.cpp", ratio("decode", "llama.cpp"), 1.5, "≥"),
+    target("decode ÷ onnxruntime-web", ratio("decode", "onnxruntime-web"), 7, "≥"),
+    target("decode ÷ wllama", ratio("decode", "wllama"), 10, "≥"),
+    target("prefill ÷ llama.cpp", ratio("prefill", "llama.cpp"), 0.85, "≥"),
+    target("prefill ÷ onnxruntime-web", ratio("prefill", "onnxruntime-web"), 2.3, "≥"),
+    target("prefill ÷ wllama", ratio("prefill", "wllama"), 12, "≥"),
   ];
 }
 
@@ -215,6 +219,7 @@ function engineSection(results: EngineResults, figures: EngineFigures): string {
 
 \`npm run bench\`: ${describeMachine(results.machine)} Medians of ${results.rounds} rounds; half the distance
 between the quartiles is typically ${spreads.join(", ")} of them. Load includes reading from the disk's cache and the SHA-256 of every byte.
+${results.pinned ? "Node and workerd were kept on one processor." : "Node and workerd were not kept on one processor."}
 
 ${tables.join("\n\n")}
 
@@ -239,7 +244,7 @@ function peerSection(results: PeerResults): string {
     notes[name],
     median(peers[name].prefill),
     median(peers[name].decode),
-    median(peers.edgeformer.decode) / median(peers[name].decode),
+    name === "edgeformer" ? 1 : medianRatio(besidePeer(results, name).decode, peers[name].decode),
   ]);
   rows.push(["memory limit", `${short(median(bandwidth) / 1e9)} GB/s`, "", limit, ""]);
   return `## Against peers
@@ -273,7 +278,8 @@ export function writeReport(engine: EngineResults | undefined, peers: PeerResult
 
 Written by \`npm run bench\` and \`npm run bench:peers\` in \`bench/\`; the samples are in \`bench/results/\`. One thread
 everywhere. Each round measures everything once, in turn, so that the machine's moods befall all alike: compare
-within a table, not across machines or days.
+within a table, not across machines or days. Figures are medians over the rounds; ratios are medians of the ratio
+within a round.
 
 ${table(["target", "asked", "measured", "met"], targets)}
 

@@ -11,3 +11,12 @@ export function spread(values: readonly number[]): number {
   const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!;
   return (at(0.75) - at(0.25)) / 2 / median(values);
 }
+
+/**
+ * Median of the ratios a[i] / b[i], of two things that were measured one after the other in round i: what the
+ * machine does for longer than a round cancels out.
+ */
+export function medianRatio(a: readonly number[], b: readonly number[]): number {
+  if (a.length !== b.length) throw new Error(`${a.length} measurements cannot be paired with ${b.length}`);
+  return median(a.map((value, i) => value / b[i]!));
+}
