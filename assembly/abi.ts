@@ -19,7 +19,7 @@ export const ARENA_START = 65536;
 //         lane 0                                lane 1                  lane 3
 //
 // Even bytes carry their sign bit flipped (value + 128, unsigned), so that a 16-bit load is exactly
-// 256 · odd + (even + 128): assembly/matmul.ts says what that buys.
+// 256 · odd + (even + 128): assembly/dot.ts says what that buys.
 //
 // The strips of a group, GROUP_STRIPS of them or what is left, make two planes: the first halves of all of them
 // one after another, then the second halves. The kernel reads both planes side by side, because the processor

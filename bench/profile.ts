@@ -25,15 +25,15 @@ const TASKS: [string, Task, number][] = [
 
 /** What each function of the engine does; the first that matches takes the sample. */
 const OPERATIONS: [RegExp, string][] = [
-  [/matmul\/dot16x/, "matrix kernels"],
-  [/matmul\/matmul/, "their outputs: scale, bias, GELU, residual"],
+  [/dot16x/, "matrix kernels"],
+  [/matmul\/(?!addRow)/, "their outputs: scale, bias, GELU, residual"],
   [/scoreBlock/, "attention: scores"],
   [/addValues/, "attention: weighted values"],
-  [/attend/, "attention: softmax, and the rest"],
+  [/attend|softmax|storeOutputs/, "attention: softmax, and the rest"],
   [/storeKeyValue/, "quantizing keys and values"],
   [/quantize/, "quantizing activations"],
   [/layerNorm|normalize/, "LayerNorm"],
-  [/embed/, "embedding"],
+  [/addRow|embed/, "embedding"],
   [/sampler/, "sampling"],
   [/./, "everything else in the engine"],
 ];
