@@ -77,6 +77,22 @@ export async function generate(page: Page): Promise<void> {
   await finished(page);
 }
 
+/**
+ * Presses Stop within the page once `tokens` tokens are drawn: a click from here would come late, sometimes after
+ * a short text has ended by itself.
+ */
+export async function stopAfter(page: Page, tokens: number): Promise<void> {
+  await page.evaluate((wanted) => {
+    const story = document.querySelector("#story")!;
+    const observer = new MutationObserver(() => {
+      if (story.querySelectorAll(".token").length < wanted) return;
+      observer.disconnect();
+      document.querySelector<HTMLButtonElement>("#stop")!.click();
+    });
+    observer.observe(story, { childList: true });
+  }, tokens);
+}
+
 /** The prompt and what follows it, as the page shows it. */
 export async function storyText(page: Page): Promise<string> {
   return (await page.locator("#story").textContent()) ?? "";

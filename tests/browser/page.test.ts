@@ -3,12 +3,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
 import {
   canRun,
-  finished,
   fixSeed,
   generate,
   launch,
   runInBrowser,
   setSlider,
+  stopAfter,
   storyText,
   tokenTexts,
   type Visit,
@@ -151,10 +151,8 @@ describe.runIf(canRun)("the page", () => {
   it("stops, frees the server, and goes on", async () => {
     const { page, complaints } = await enter();
     await setSlider(page, "max_tokens", 500);
-    await page.click("#generate");
-    await page.locator("#story .token").nth(5).waitFor();
-    await page.click("#stop");
-    await finished(page);
+    await stopAfter(page, 6);
+    await generate(page);
     const tokens = (await tokenTexts(page)).length;
     expect(tokens).toBeGreaterThanOrEqual(6);
     expect(tokens).toBeLessThan(500);
@@ -248,10 +246,8 @@ describe.runIf(canRun)("the page", () => {
     const { page } = await enter();
     await runInBrowser(page);
     await setSlider(page, "max_tokens", 500);
-    await page.click("#generate");
-    await page.locator("#story .token").nth(5).waitFor();
-    await page.click("#stop");
-    await finished(page);
+    await stopAfter(page, 6);
+    await generate(page);
     const tokens = (await tokenTexts(page)).length;
     expect(tokens).toBeLessThan(500);
     expect(await page.textContent("#status")).toBe(`Stopped after ${tokens} tokens.`);
