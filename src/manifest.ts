@@ -1,7 +1,7 @@
 import { EdgeformerError } from "./errors.ts";
 
 /** The version of the model directory's format that this library reads and writes. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** Largest part that the converter writes: a Workers static asset may have 25 MiB. */
 export const MAX_PART_BYTES = 20 * 1024 * 1024;

@@ -32,7 +32,7 @@ test("a chat template is kept, what nobody knows is not", () => {
 describe("a field that is wrong is named", () => {
   test.each<[path: string, values: unknown[], named?: string]>([
     ["format", [undefined, "gguf", 1]],
-    ["version", [undefined, 0, 2, "1"]],
+    ["version", [undefined, 1, 3, "2"]],
     ["name", [undefined, 7, null, ["fable"]]],
     ["architecture", [undefined, "llama", 7]],
     ["chat_template", [7, null, true, [], {}, [{ name: "default", template: "" }]]],
