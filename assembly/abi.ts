@@ -119,8 +119,10 @@ export const M_VALUE_SCALES = 43;
 export const M_HEAD_SUMS = 44;
 /** Rows of the packed position embedding. */
 export const M_POSITIONS_PAD = 45;
+/** Factors of Strassen's product (strassen.ts). */
+export const M_STRASSEN = 46;
 /** First layer's fields; LAYER_FIELDS for each layer. */
-export const M_LAYERS_START = 46;
+export const M_LAYERS_START = 47;
 
 // ── Fields of a layer, from M_LAYERS_START + layer · LAYER_FIELDS ──────────────────────────────────────────
 export const L_LN1_WEIGHT = 0;
@@ -155,8 +157,13 @@ export const ROW_POSITION = 1;
 /** Sequence slot: which block table and PRNG state. */
 export const ROW_SEQUENCE = 2;
 export const ROW_BYTES = 16;
-/** Rows of one forward pass at most: past 64 the matrix kernels gain nothing, and scratch grows. */
+/** Rows of one forward pass at most: with 128, prefill gains 1 to 2 %, and others wait for a pass twice as long. */
 export const MAX_ROWS = 64;
+
+/** Matrices of fewer columns are multiplied directly: their activations use all of int16, and differ by more. */
+export const STRASSEN_COLUMNS = 768;
+/** Pairs of activations in a tile that may exceed int16 (strassen.ts). */
+export const STRASSEN_RESTS = 64;
 
 /** PCG32's state and increment, two little-endian uint64. */
 export const RNG_BYTES = 16;

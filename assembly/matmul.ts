@@ -14,6 +14,7 @@ import {
 import { dot16x1, dot16x2 } from "./dot";
 import { activate4 } from "./math";
 import { pointer } from "./model";
+import { GROUP_ROWS, activationFactors, blockBytes, multiplyGroups, prepareGroups } from "./strassen";
 
 /** Strips · rows that are summed before their outputs are made. */
 const SUMS = 256;
@@ -56,21 +57,31 @@ function finish(from: usize, rowScale: f32, scales: usize, bias: usize, out: usi
 
 /**
  * sums[strip, row] = weights · x[row] for the strips first … first+strips−1 of a group, block by block of columns.
+ * Strassen's product takes the first 8 · `groups` rows.
  *
  * Rows outside, strips inside: the first two rows read the strips from memory in one go, so that the processor
  * fetches ahead; the others find them in the second-level cache.
  */
-function multiply(group: usize, plane: usize, groupStrips: i32, k: i32, first: i32, strips: i32, rows: i32): void {
+function multiply(group: usize, plane: usize, groupStrips: i32, k: i32, first: i32, strips: i32, rows: i32, groups: i32): void {
   const stride = pointer(M_QUANTIZED_STRIDE);
   const targetStride = (<usize>rows) << 6;
   memory.fill(sums, 0, (<usize>strips) * targetStride);
+  let factors = activationFactors();
   for (let column = 0; column < k; column += BLOCK_COLUMNS) {
     const columns = min(BLOCK_COLUMNS, k - column);
     const weights = group + HALF_ROWS * ((<usize>groupStrips) * (<usize>column) + (<usize>first) * (<usize>columns));
     let x = pointer(M_QUANTIZED) + ((<usize>column) << 1);
     let rowSum = column == 0 ? pointer(M_ROW_SUM) : noSums;
     let target = sums;
-    let r = 0;
+    if (groups) {
+      for (let s = 0; s < strips; s++)
+        multiplyGroups(weights + (<usize>s) * HALF_ROWS * <usize>columns, plane, columns, factors, groups, sums + (<usize>s) * targetStride);
+      factors += blockBytes(columns, groups);
+    }
+    let r = groups * GROUP_ROWS;
+    x += stride * <usize>r;
+    rowSum += (<usize>r) << 2;
+    target += (<usize>r) << 6;
     for (; r + 1 < rows; r += 2) {
       dot16x2(
         weights, plane, x, stride, columns, strips,
@@ -115,6 +126,7 @@ export function matmul(
 ): void {
   const rowScale = pointer(M_ROW_SCALE);
   const together = SUMS / rows;
+  const groups = prepareGroups(k, rows);
   for (let start = begin & ~(GROUP_STRIPS - 1); start < end; start += GROUP_STRIPS) {
     const group = min(n / TILE_ROWS - start, GROUP_STRIPS);
     const plane = (<usize>group) * HALF_ROWS * (<usize>k);
@@ -124,7 +136,7 @@ export function matmul(
     touch(base + HALF_ROWS * (<usize>first) * (<usize>min(k, BLOCK_COLUMNS)), plane);
     for (; first < until; first += together) {
       const strips = min(together, until - first);
-      multiply(base, plane, group, k, first, strips, rows);
+      multiply(base, plane, group, k, first, strips, rows, groups);
       let at = (<usize>(start + first)) * (TILE_ROWS * 4);
       let from = sums;
       for (let s = 0; s < strips; s++) {

@@ -25,7 +25,7 @@ const TASKS: [string, Task, number][] = [
 
 /** What each function of the engine does; the first that matches takes the sample. */
 const OPERATIONS: [RegExp, string][] = [
-  [/dot16x/, "matrix kernels"],
+  [/dot\/|strassen\//, "matrix kernels"],
   [/matmul\/(?!addRow)/, "their outputs: scale, bias, GELU, residual"],
   [/scoreBlock/, "attention: scores"],
   [/addValues/, "attention: weighted values"],

@@ -57,6 +57,7 @@ export function writeDescriptor(memory: ArrayBuffer, manifest: Manifest, plan: M
   put(abi.M_QUANTIZED_STRIDE, plan.quantizedStride);
   put(abi.M_ROW_SCALE, plan.offsets.rowScale);
   put(abi.M_ROW_SUM, plan.offsets.rowSum);
+  put(abi.M_STRASSEN, plan.offsets.strassen);
   put(abi.M_HIDDEN, plan.offsets.hidden);
   put(abi.M_HIDDEN_STRIDE, plan.hiddenStride);
   put(abi.M_SCORES, plan.offsets.scores);

@@ -7,15 +7,16 @@
 //   └────────────┴────────────┴─────────────────────────────────────┴──────────────┴─────────────┴──────────┘
 //
 //   scratch, for R rows: residual f32 [R, width] │ normed f32 [width] │ quantized i16 [R, max(width, inner)] │
-//   row scales f32 [R] │ row sums i32 [R] │ hidden f32 [R, max(3 width, inner)] │ scores and value
-//   scales f32 [heads, context] │ probabilities i16 [heads, context] │ sums per head │ logits f32 [slots, vocab] │
-//   sampler: weights f32 [vocab], histogram f64, ids i32 [vocab]
+//   row scales f32 [R] │ row sums i32 [R] │ Strassen's factors i16 (strassenBytes) │ hidden f32 [R, max(3 width, inner)]
+//   │ scores and value scales f32 [heads, context] │ probabilities i16 [heads, context] │ sums per head │ logits f32
+//   [slots, vocab] │ sampler: weights f32 [vocab], histogram f64, ids i32 [vocab]
 //
 // Every size but the number of blocks follows from the model and the context; the blocks take what the budget
-// leaves. DistilGPT-2 at 1024 tokens: 82.5 MB of weights, 10.0 MB for each full sequence, 3.7 MB of scratch.
+// leaves. DistilGPT-2 at 1024 tokens: 82.5 MB of weights, 10.0 MB for each full sequence, 4.4 MB of scratch.
 
 import {
   ARENA_START,
+  BLOCK_COLUMNS,
   BLOCK_POSITIONS,
   HISTOGRAM_BUCKETS,
   LAYER_FIELDS,
@@ -24,6 +25,8 @@ import {
   MAX_TOP,
   RNG_BYTES,
   ROW_BYTES,
+  STRASSEN_COLUMNS,
+  STRASSEN_RESTS,
 } from "../assembly/abi.ts";
 import { EdgeformerError } from "./errors.ts";
 import { alignUp, imageLayout, type ModelConfig } from "./manifest.ts";
@@ -98,6 +101,7 @@ const REGIONS = [
   "quantized",
   "rowScale",
   "rowSum",
+  "strassen",
   "hidden",
   "scores",
   "valueScales",
@@ -129,6 +133,7 @@ function geometry(config: ModelConfig) {
   const kvScaleBytes = config.n_head * BLOCK_POSITIONS * 8;
   return {
     width,
+    inner,
     weights: imageLayout(config).bytes,
     headDimPad,
     kvBlockBytes: config.n_layer * (4 * kvPlaneBytes + kvScaleBytes),
@@ -141,6 +146,15 @@ function geometry(config: ModelConfig) {
 
 function blocksFor(context: number): number {
   return Math.ceil(context / BLOCK_POSITIONS);
+}
+
+/** Bytes that the matrix kernel's factors take for up to `columns` columns and MAX_ROWS rows (assembly/strassen.ts). */
+export function strassenBytes(columns: number): number {
+  if (columns < STRASSEN_COLUMNS) return 0;
+  const products = 7;
+  const blocks = Math.ceil(columns / BLOCK_COLUMNS);
+  const tiles = 4 * columns + blocks * (16 + 8 * STRASSEN_RESTS);
+  return products * (8 * BLOCK_COLUMNS + (MAX_ROWS / 8) * tiles);
 }
 
 /** Bytes of every region, without KV blocks. */
@@ -169,6 +183,7 @@ function regionSizes(
     quantized: MAX_ROWS * sizesOf.quantizedStride,
     rowScale: MAX_ROWS * 4,
     rowSum: MAX_ROWS * 4,
+    strassen: strassenBytes(Math.max(width, sizesOf.inner)),
     hidden: MAX_ROWS * sizesOf.hiddenStride,
     scores: config.n_head * scores * 4,
     valueScales: config.n_head * scores * 4,

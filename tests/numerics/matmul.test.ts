@@ -5,9 +5,11 @@ import {
   M_QUANTIZED_STRIDE,
   M_ROW_SCALE,
   M_ROW_SUM,
+  M_STRASSEN,
 } from "../../assembly/abi.ts";
 import { packMatrix } from "../../src/convert/pack.ts";
 import { alignUp } from "../../src/manifest.ts";
+import { strassenBytes } from "../../src/memory.ts";
 import { activationAmplitude, integerMatmul, quantizeActivations } from "../reference/kernels.ts";
 import { gaussian, integers } from "../reference/random.ts";
 import { KernelBench } from "./kernel-module.ts";
@@ -18,6 +20,8 @@ beforeAll(async () => {
   bench = await KernelBench.create(32 << 20);
 });
 beforeEach(() => bench.reset());
+
+const MARK = 0x5eed;
 
 /** Quantizes the float32 rows with the engine, as its forward pass does. */
 function quantizeRows(x: Float32Array, rows: number, K: number) {
@@ -30,13 +34,19 @@ function quantizeRows(x: Float32Array, rows: number, K: number) {
     const largest = bench.kernels.absMax(at, kPad);
     bench.kernels.quantize(at, kPad, K, largest, values + r * kPad * 2, scales + r * 4, sums + r * 4);
   }
+  // As much as the engine gets, and a mark behind it.
+  const scratch = strassenBytes(kPad);
+  const strassen = bench.take(scratch + 64);
+  bench.int32(strassen + scratch, 16).fill(MARK);
   bench.describe({
+    [M_STRASSEN]: strassen,
     [M_QUANTIZED]: values,
     [M_QUANTIZED_STRIDE]: kPad * 2,
     [M_ROW_SCALE]: scales,
     [M_ROW_SUM]: sums,
   });
-  return { kPad, values, scales, sums };
+  const isMarked = () => bench.int32(strassen + scratch, 16).every((value) => value === MARK);
+  return { kPad, values, scales, sums, isMarked };
 }
 
 /** The whole product by the engine: float32 (rows, N). */
@@ -143,7 +153,7 @@ describe("the matrix kernel", () => {
     }
   });
 
-  const shapes = [1, 2, 3, 8, 13, 64].flatMap((rows) =>
+  const shapes = [1, 2, 3, 8, 13, 32, 45, 64].flatMap((rows) =>
     [
       [1, 1],
       [16, 16],
@@ -163,8 +173,34 @@ describe("the matrix kernel", () => {
     for (let i = 0; i < x.length; i += 61) x[i]! *= 50;
     const scales = gaussian(N, 11).map((v) => Math.abs(v) * 0.01);
     const bias = gaussian(N, 12);
-    quantizeRows(x, rows, K);
+    const { isMarked } = quantizeRows(x, rows, K);
     expect(engineMatmul(weights, N, K, rows, scales, bias)).toEqual(expected(weights, N, K, x, scales, bias));
+    expect(isMarked()).toBe(true);
+  });
+
+  // 64 rests have room in a tile (assembly/strassen.ts): there is none for those of 200 columns and more.
+  test.each([
+    [768, 1],
+    [768, 2],
+    [784, 40],
+    [768, 200],
+    [768, 768],
+    [1600, 1600],
+    [3072, 3072],
+  ])("the rows of a group differ by more than int16 holds: K = %i, in %i columns", (K, large) => {
+    const [N, rows] = [40, 40];
+    const weights = Int8Array.from(integers(N * K, -127, 127, 21));
+    const signs = integers(rows * large, 0, 1, 22);
+    const x = gaussian(rows * K, 23).map((v) => v * 0.1);
+    // Pairs of columns that meet in the differences of two halves.
+    for (let r = 0; r < rows; r++)
+      for (let i = 0; i < large; i++)
+        x[r * K + (((i >> 1) * 7 + (i & 1) * 384) % K)] = (signs[r * large + i] ? -1 : 1) * (5 + (r % 3));
+    const scales = gaussian(N, 23).map((v) => Math.abs(v) * 0.01);
+    const { isMarked } = quantizeRows(x, rows, K);
+    const bias = new Float32Array(N);
+    expect(engineMatmul(weights, N, K, rows, scales)).toEqual(expected(weights, N, K, x, scales, bias));
+    expect(isMarked()).toBe(true);
   });
 
   test.each([1, 16, 80, 768, 3072, 4096])("the largest possible sums do not overflow at K = %i", (K) => {
@@ -172,15 +208,16 @@ describe("the matrix kernel", () => {
     // keeps two rows in one 16-bit lane.
     const N = 32;
     const weights = Int8Array.from({ length: N * K }, (_, i) => (Math.floor(i / K) % 3 === 0 ? -127 : 127));
-    for (const sign of [1, -1]) {
-      bench.reset();
-      const x = new Float32Array(2 * K).fill(sign * 3);
-      const ones = new Float32Array(N).fill(1);
-      quantizeRows(x, 2, K);
-      expect(engineMatmul(weights, N, K, 2, ones)).toEqual(
-        expected(weights, N, K, x, ones, new Float32Array(N)),
-      );
-    }
+    for (const rows of [2, 32])
+      for (const sign of [1, -1]) {
+        bench.reset();
+        const x = new Float32Array(rows * K).fill(sign * 3);
+        const ones = new Float32Array(N).fill(1);
+        quantizeRows(x, rows, K);
+        expect(engineMatmul(weights, N, K, rows, ones)).toEqual(
+          expected(weights, N, K, x, ones, new Float32Array(N)),
+        );
+      }
   });
 
   test.each([
