@@ -1,6 +1,6 @@
 // node onnxruntime.mjs web|node MODEL.onnx LAYERS HEADS HEAD_DIM
 import { readFileSync } from "node:fs";
-import { DECODE_TOKENS, PROMPT_TOKENS, serveRounds } from "./rounds.mjs";
+import { serveRounds } from "./rounds.mjs";
 
 const [, , build, file, layers, heads, headDim] = process.argv;
 const ort = await import(build === "web" ? "onnxruntime-web" : "onnxruntime-node");
@@ -45,12 +45,12 @@ async function step(ids, position) {
   return best;
 }
 
-await serveRounds(async (round) => {
+await serveRounds(async (round, promptTokens, decodeTokens) => {
   reset();
-  const prompt = Array.from({ length: PROMPT_TOKENS }, (_, i) => (i * 7919 + round) % 50257);
+  const prompt = Array.from({ length: promptTokens }, (_, i) => (i * 7919 + round) % 50257);
   const start = performance.now();
   let token = await step(prompt, 0);
   const decoding = performance.now();
-  for (let i = 0; i < DECODE_TOKENS; i++) token = await step([token], PROMPT_TOKENS + i);
+  for (let i = 0; i < decodeTokens; i++) token = await step([token], promptTokens + i);
   return { prefillMs: decoding - start, decodeMs: performance.now() - decoding };
 });

@@ -1,22 +1,27 @@
-// What every peer process does: get ready, then one measurement for each line on its standard input, answered by
-// one line of JSON. A round is a prompt of 128 tokens and 128 decoded tokens.
+// What every peer process does: a prompt of four tokens, which touches all weights; at once its first round, while a
+// just-in-time compiler is still at work; then one round for each line on its standard input. A round is a prompt of
+// 128 tokens and 128 decoded tokens, answered by one line of JSON.
 import { createInterface } from "node:readline";
 
-export const PROMPT_TOKENS = 128;
-export const DECODE_TOKENS = 128;
+const PROMPT_TOKENS = 128;
+const DECODE_TOKENS = 128;
 
-/** @param {(round: number) => Promise<{prefillMs: number, decodeMs: number}>} measure */
+/**
+ * @param {(round: number, promptTokens: number, decodeTokens: number) =>
+ *   Promise<{prefillMs: number, decodeMs: number}>} measure
+ */
 export async function serveRounds(measure) {
-  await measure(0);
-  console.log(JSON.stringify({ ready: true }));
-  let round = 1;
-  for await (const _ of createInterface({ input: process.stdin })) {
-    const { prefillMs, decodeMs } = await measure(round++);
+  const serve = async (round) => {
+    const { prefillMs, decodeMs } = await measure(round, PROMPT_TOKENS, DECODE_TOKENS);
     console.log(
       JSON.stringify({
         prefill: (PROMPT_TOKENS * 1e3) / prefillMs,
         decode: (DECODE_TOKENS * 1e3) / decodeMs,
       }),
     );
-  }
+  };
+  await measure(0, 4, 0);
+  let round = 1;
+  await serve(round++);
+  for await (const _ of createInterface({ input: process.stdin })) await serve(round++);
 }

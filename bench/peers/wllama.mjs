@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { extname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { DECODE_TOKENS, PROMPT_TOKENS, serveRounds } from "./rounds.mjs";
+import { serveRounds } from "./rounds.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const types = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
@@ -30,8 +30,6 @@ const model = encodeURIComponent(`/${relative(root, process.argv[2])}`);
 await page.goto(`http://127.0.0.1:${server.address().port}/peers/wllama.html?model=${model}`);
 await page.waitForFunction("window.measure", undefined, { timeout: 120_000 });
 
-await serveRounds((round) =>
-  page.evaluate(([r, p, d]) => window.measure(r, p, d), [round, PROMPT_TOKENS, DECODE_TOKENS]),
-);
+await serveRounds((...sizes) => page.evaluate((args) => window.measure(...args), sizes));
 await browser.close();
 server.close();
