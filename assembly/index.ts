@@ -3,7 +3,7 @@
 // The kernels are exported for their tests, and because the optimizer would inline them into their callers
 // otherwise, where V8 spills their accumulators.
 export { addValues, scoreBlock } from "./attention";
-export { dot16x1, dot16x2 } from "./dot";
+export { dot16x1, dot16x2, dot8x4 } from "./dot";
 export { setModel } from "./model";
 export { forward, head } from "./forward";
 export { addBias, logSumExp, logit, penalize, sample, topLogits } from "./sampler";

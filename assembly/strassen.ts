@@ -211,7 +211,7 @@ export function multiplyGroups(w: usize, plane: usize, columns: i32, tile: usize
   for (let i: usize = 0; i < PRODUCTS; i++) {
     let first = target + <usize>load<i32>(FIRST + (i << 2));
     const other = load<i32>(SECOND + (i << 2));
-    let second = other == NONE ? 0 : target + <usize>other;
+    let second: usize = other == NONE ? 0 : target + <usize>other;
     const sign = i == 0 ? -1 : 0;
     for (let g = 0; g < groups; g++) {
       seen |= load<i32>(next) | load<i32>(next, 64) | load<i32>(next + plane) | load<i32>(next + plane, 64);
