@@ -26,9 +26,9 @@ function addSums(target: usize, d0: v128, b0: v128, d1: v128, b1: v128, offset: 
   v128.store(target, i32x4.add(v128.load(target, 48), b1), 48);
 }
 
-// A turn of the kernels' loops is written out several times, because recent V8 takes one as it is written, and where there is
-// no guard region around the memory (workerd) it compares every address with the memory's size and computes the
-// largest allowed one for each offset anew: one row 1.08x, two rows 1.05x. V8 before 12 would move the loads of
+// A turn of the kernels' loops is written out several times, because recent V8 takes one as it is written, and where
+// there is no guard region around the memory (workerd) it compares every address with the memory's size and computes
+// the largest allowed one for each offset anew: one row 1.08x, two rows 1.05x. V8 before 12 would move the loads of
 // all turns to the top and spill. A way out between them, which is never taken, keeps them apart.
 
 /**

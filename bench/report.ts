@@ -127,7 +127,7 @@ function engineTargets(figures: EngineFigures): Row[] {
   return rows;
 }
 
-/** Set by what the peers took for the first prompt of a new process. */
+/** Held against both figures: of a first prompt, and of a process that is warm. */
 const PREFILL_TARGETS: [PeerName, number][] = [
   ["llama.cpp", 0.85],
   ["onnxruntime-web", 2.3],
