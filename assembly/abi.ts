@@ -1,7 +1,7 @@
 // What the engine and its host agree on. AssemblyScript and TypeScript both compile this file, so it holds
 // nothing but integer constants.
 //
-// The host lays linear memory out (src/memory.ts), writes one descriptor of little-endian 32-bit fields, and
+// The host lays linear memory out (src/engine/memory.ts), writes one descriptor of little-endian 32-bit fields, and
 // tells the engine where it is. Every pointer is a byte offset in linear memory.
 
 /** Bytes below this offset belong to the compiler (static data); the arena starts here. */
@@ -19,7 +19,7 @@ export const ARENA_START = 65536;
 //         lane 0                                lane 1                  lane 3
 //
 // Even bytes carry their sign bit flipped (value + 128, unsigned), so that a 16-bit load is exactly
-// 256 · odd + (even + 128): assembly/dot.ts says what that buys.
+// 256 · odd + (even + 128): assembly/kernels/dot8.ts says what that buys.
 //
 // The strips of a group, GROUP_STRIPS of them or what is left, make two planes: the first halves of all of them
 // one after another, then the second halves. The kernel reads both planes side by side, because the processor

@@ -53,11 +53,11 @@ import {
   ROW_POSITION,
   ROW_TOKEN,
 } from "./abi";
-import { attend, storeKeyValue } from "./attention";
-import { layerNorm } from "./layernorm";
-import { addRow, matmul } from "./matmul";
-import { ofLayer, pointer, real, size } from "./model";
-import { absMax, quantize } from "./quantize";
+import { attend, storeKeyValue } from "./layers/attention";
+import { layerNorm } from "./layers/norm";
+import { addRow, matmul } from "./kernels/matmul";
+import { ofLayer, pointer, real, size } from "./descriptor";
+import { absMax, quantize } from "./kernels/quantize";
 
 @inline
 function residual(row: i32): usize {

@@ -1,13 +1,13 @@
-// The engine's exports: numbers in, numbers out. src/engine.ts is the other side.
+// The engine's exports: numbers in, numbers out. src/engine/engine.ts is the other side.
 
 // The kernels are exported for their tests, and because the optimizer would inline them into their callers
 // otherwise, where V8 spills their accumulators.
-export { addValues, scoreBlock } from "./attention";
-export { dot16x1, dot16x2, dot8x4 } from "./dot";
-export { setModel } from "./model";
+export { addValues, scoreBlock } from "./layers/attention";
+export { dot16x1, dot16x2, dot8x4 } from "./kernels/dot8";
+export { setModel } from "./descriptor";
 export { forward, head } from "./forward";
-export { addBias, logSumExp, logit, penalize, sample, topLogits } from "./sampler";
-export { random, seed } from "./pcg32";
+export { addBias, logSumExp, logit, penalize, sample, topLogits } from "./sampling/sampler";
+export { random, seed } from "./sampling/pcg32";
 export { sha256Blocks, sha256Finish, sha256Start } from "./sha256";
 
 /** e^x in float64, so that no host's own exp decides a digit. */

@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { convert } from "../src/convert/convert.ts";
-import { loadManifest } from "../src/load.ts";
+import { loadManifest } from "../src/loading/load.ts";
 import { directorySource } from "../src/node/index.ts";
 import { RandomBytes } from "./peers/random.ts";
 import { CONTEXT, type Shape, VOCABULARY } from "./shapes.ts";

@@ -1,9 +1,9 @@
 // What is measured, in whatever runtime it runs: Node imports this file, workerd a bundle of it.
-import { Engine } from "../src/engine.ts";
-import { loadManifest, loadModel } from "../src/load.ts";
-import { planMemory } from "../src/memory.ts";
+import { Engine } from "../src/engine/engine.ts";
+import { planMemory } from "../src/engine/memory.ts";
+import { loadManifest, loadModel } from "../src/loading/load.ts";
+import type { ModelSource } from "../src/loading/load-options.ts";
 import type { Model } from "../src/model.ts";
-import type { ModelSource } from "../src/types.ts";
 import { prompt, VOCABULARY } from "./shapes.ts";
 import { median } from "./statistics.ts";
 

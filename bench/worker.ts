@@ -1,6 +1,6 @@
 // The subject inside workerd: POST {shape, task} → {result}. Models come from the host through a service binding.
 import { EdgeformerError } from "../src/errors.ts";
-import type { ModelSource } from "../src/types.ts";
+import type { ModelSource } from "../src/loading/load-options.ts";
 import engine from "./engine.wasm";
 import readers from "./readers.wasm";
 import { bytesPerStep, SHAPES } from "./shapes.ts";

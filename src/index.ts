@@ -1,8 +1,15 @@
 /** @module edgeformer */
 
-export { compileEngine } from "./compile.ts";
+export { compileEngine } from "./engine/compile.ts";
+export {
+  ISOLATE_BYTES,
+  ISOLATE_WASM_BYTES,
+  JAVASCRIPT_BYTES,
+  type MemoryOptions,
+  type MemoryPlan,
+  planMemory,
+} from "./engine/memory.ts";
 export { EdgeformerError, type ErrorCode } from "./errors.ts";
-export { loadManifest, loadModel } from "./load.ts";
 export {
   ACTIVATIONS,
   type ActivationName,
@@ -14,29 +21,20 @@ export {
   parseManifest,
   type TensorInfo,
   type TokenizerInfo,
-} from "./manifest.ts";
-export {
-  ISOLATE_BYTES,
-  ISOLATE_WASM_BYTES,
-  JAVASCRIPT_BYTES,
-  type MemoryOptions,
-  type MemoryPlan,
-  planMemory,
-} from "./memory.ts";
+} from "./format/manifest.ts";
+export { loadManifest, loadModel } from "./loading/load.ts";
+export type { LoadOptions, ModelSource, StreamingDigest } from "./loading/load-options.ts";
+export { type Bucket, bucketSource, fetchSource } from "./loading/sources.ts";
 export { Model } from "./model.ts";
 export type { GenerateOptions, SamplingOptions } from "./options.ts";
-export { type Bucket, bucketSource, fetchSource } from "./source.ts";
-export { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 export type {
   Completion,
   FinishReason,
   GenerateChunk,
   GeneratedLogprob,
-  LoadOptions,
-  ModelSource,
   Score,
   ScoreOptions,
-  StreamingDigest,
   TokenLogprob,
   Usage,
-} from "./types.ts";
+} from "./results.ts";
+export { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";

@@ -1,11 +1,11 @@
-import type { Engine } from "./engine.ts";
+import type { Engine } from "./engine/engine.ts";
 import { EdgeformerError } from "./errors.ts";
-import type { Manifest } from "./manifest.ts";
+import type { Manifest } from "./format/manifest.ts";
 import { type GenerateOptions, MAX_LOGPROBS, resolveOptions } from "./options.ts";
-import { Scheduler, type SchedulerOptions } from "./scheduler.ts";
-import { Generation, Scoring, type Sequence } from "./sequence.ts";
-import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
-import type { Completion, GenerateChunk, GeneratedLogprob, Score, ScoreOptions } from "./types.ts";
+import type { Completion, GenerateChunk, GeneratedLogprob, Score, ScoreOptions } from "./results.ts";
+import { Scheduler, type SchedulerOptions } from "./serving/scheduler.ts";
+import { Generation, Scoring, type Sequence } from "./serving/sequence.ts";
+import { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
 
 const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 

@@ -18,7 +18,7 @@ const LAYERS: Layer[] = [
   { name: "assembly", holds: (path) => path.startsWith("assembly/"), inner: [], packages: [] },
   {
     name: "core",
-    holds: (path) => /^src\/[^/]+$/.test(path),
+    holds: (path) => /^src\/(?!node\/|cli\/|convert\/)/.test(path),
     inner: ["assembly"],
     packages: ["@assemblyscript/loader"],
   },
@@ -121,7 +121,7 @@ describe("layers", () => {
   });
 
   test.each([
-    ["src/engine.ts", 'import { instantiateSync } from "@assemblyscript/loader";'],
+    ["src/engine/engine.ts", 'import { instantiateSync } from "@assemblyscript/loader";'],
     ["src/node/index.ts", 'import { loadModel } from "../load.ts";'],
     ["src/model.ts", ' * import { readFile } from "node:fs";\n// import x from "hono";'],
     ["worker/index.ts", 'import engine from "../build/engine.wasm";'],

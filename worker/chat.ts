@@ -1,5 +1,5 @@
 import type { Model } from "../src/index.ts";
-import type { Tokenizer } from "../src/tokenizer.ts";
+import type { Tokenizer } from "../src/text/tokenizer.ts";
 import type {
   ChatChoiceShape,
   ChatLogprobsShape,

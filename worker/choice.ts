@@ -1,5 +1,5 @@
 import type { FinishReason, GenerateChunk, GeneratedLogprob, Score, TokenLogprob } from "../src/index.ts";
-import type { Tokenizer } from "../src/tokenizer.ts";
+import type { Tokenizer } from "../src/text/tokenizer.ts";
 import type { LogprobsShape } from "./schema.ts";
 
 /** A token whose text was handed out, as the model knows it. */

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { createTokenizer } from "../../src/tokenizer.ts";
+import { createTokenizer } from "../../src/text/tokenizer.ts";
 import { prompt } from "../shapes.ts";
 import type { Job } from "./task.ts";
 
@@ -16,7 +16,7 @@ function replay(before: string, after: string): Job {
 }
 
 const licence = file("LICENSE");
-const code = file("src/text.ts");
+const code = file("src/text/stream.ts");
 const prose = file("models/fable/README.md");
 
 /** What prompt lookup is measured on; each text with its prompt is shorter than the context. */

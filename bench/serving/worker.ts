@@ -1,12 +1,12 @@
 // The scheduler inside workerd, without HTTP around it: POST a task → the results of its batches.
-import { Engine } from "../../src/engine.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import { planMemory } from "../../src/engine/memory.ts";
 import { EdgeformerError } from "../../src/errors.ts";
-import { loadManifest } from "../../src/load.ts";
-import type { ModelConfig } from "../../src/manifest.ts";
-import { planMemory } from "../../src/memory.ts";
+import type { ModelConfig } from "../../src/format/manifest.ts";
+import { loadManifest } from "../../src/loading/load.ts";
 import { resolveOptions } from "../../src/options.ts";
-import { Scheduler } from "../../src/scheduler.ts";
-import { Generation, type Sequence } from "../../src/sequence.ts";
+import { Scheduler } from "../../src/serving/scheduler.ts";
+import { Generation, type Sequence } from "../../src/serving/sequence.ts";
 import engineModule from "./engine.wasm";
 import type { BatchResult, Job, Task } from "./task.ts";
 

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { Command } from "commander";
 import { type ConvertOptions, convert } from "../convert/convert.ts";
-import type { Manifest } from "../manifest.ts";
+import type { Manifest } from "../format/manifest.ts";
 import { describeFidelity, describeIsolate, isolateMemory } from "./inspect.ts";
 import type { CliIo } from "./io.ts";
 import { formatBytes, ProgressBar } from "./progress.ts";

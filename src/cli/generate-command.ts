@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { GenerateOptions } from "../options.ts";
-import type { GenerateChunk } from "../types.ts";
+import type { GenerateChunk } from "../results.ts";
 import type { CliIo } from "./io.ts";
 import { loadForCommand, textOrTokens } from "./load.ts";
 import { collect, parseNumber, parseTokens } from "./parse.ts";

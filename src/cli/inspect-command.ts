@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { loadManifest } from "../load.ts";
+import { loadManifest } from "../loading/load.ts";
 import { bundledModel, directorySource } from "../node/index.ts";
 import { describeModel, inspectModel } from "./inspect.ts";
 import type { CliIo } from "./io.ts";

@@ -1,8 +1,8 @@
 import { BLOCK_POSITIONS } from "../../assembly/abi.ts";
 import { parameterCount } from "../convert/parameters.ts";
+import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
-import type { Fidelity, Manifest } from "../manifest.ts";
-import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../memory.ts";
+import type { Fidelity, Manifest } from "../format/manifest.ts";
 import { formatBytes } from "./progress.ts";
 
 const CONTEXTS = [128, 256, 512, 1024, 2048, 4096, 8192];

@@ -1,5 +1,5 @@
 import { EdgeformerError } from "../errors.ts";
-import { ACTIVATIONS, type ActivationName, type Manifest, type ModelConfig } from "../manifest.ts";
+import { ACTIVATIONS, type ActivationName, type Manifest, type ModelConfig } from "../format/manifest.ts";
 
 export type Architecture = Manifest["architecture"];
 

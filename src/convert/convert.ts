@@ -1,18 +1,18 @@
 import { writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { EdgeformerError } from "../errors.ts";
-import { FORMAT_VERSION, type Manifest, parseManifest } from "../manifest.ts";
-import { modelCard } from "./card.ts";
+import { FORMAT_VERSION, type Manifest, parseManifest } from "../format/manifest.ts";
 import { parseCheckpointConfig } from "./config.ts";
-import { chooseCorpus, measureFidelity } from "./fidelity.ts";
-import { hubSource, isHubId } from "./hub.ts";
-import { writeImage } from "./image.ts";
+import { hashFiles, openCheckpoint } from "./formats/open.ts";
+import { type CheckpointSource, localSource, readJson } from "./inputs/files.ts";
+import { hubSource, isHubId } from "./inputs/hub.ts";
 import { mergeLora } from "./lora.ts";
-import { hashFiles, openCheckpoint } from "./open.ts";
-import { checkOutput, writeAside } from "./output.ts";
-import { type CheckpointSource, localSource, readJson } from "./source.ts";
-import { type DetectedTokenizer, detectTokenizer } from "./tokenizer.ts";
+import { type DetectedTokenizer, detectTokenizer } from "./tokenizers/detect.ts";
+import { chooseCorpus, measureFidelity } from "./verify/fidelity.ts";
 import { openWeights, type Weights } from "./weights.ts";
+import { writeImage } from "./write/image.ts";
+import { modelCard } from "./write/model-card.ts";
+import { checkOutput, writeAside } from "./write/output.ts";
 
 /** What the converter is doing: bytes of that step, or a share of 1 where bytes mean nothing. */
 export type ConvertProgress = (step: string, done: number, total: number) => void;

@@ -1,8 +1,8 @@
 import { EdgeformerError } from "../errors.ts";
-import { type Checkpoint, type CheckpointTensor, elements } from "./checkpoint.ts";
 import type { Architecture } from "./config.ts";
-import { openCheckpoint } from "./open.ts";
-import { type CheckpointSource, readJson } from "./source.ts";
+import { type Checkpoint, type CheckpointTensor, elements } from "./formats/checkpoint.ts";
+import { openCheckpoint } from "./formats/open.ts";
+import { type CheckpointSource, readJson } from "./inputs/files.ts";
 import { canonicalName, canonicalTensors, isConv1d } from "./weights.ts";
 
 /** The fields of peft's LoraConfig that decide the merged weights. */

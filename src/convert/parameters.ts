@@ -1,5 +1,5 @@
-import { expectedTensors, type ModelConfig } from "../manifest.ts";
-import { elements } from "./checkpoint.ts";
+import { expectedTensors, type ModelConfig } from "../format/manifest.ts";
+import { elements } from "./formats/checkpoint.ts";
 
 /** Parameters of the float32 model: a tied head counts once, int8 scales do not count. */
 export function parameterCount(config: ModelConfig): number {

@@ -1,7 +1,7 @@
 import { EdgeformerError } from "../errors.ts";
-import { expectedTensors, type ModelConfig } from "../manifest.ts";
-import { type Checkpoint, type CheckpointTensor, elements } from "./checkpoint.ts";
+import { expectedTensors, type ModelConfig } from "../format/manifest.ts";
 import type { Architecture } from "./config.ts";
+import { type Checkpoint, type CheckpointTensor, elements } from "./formats/checkpoint.ts";
 
 /** A float32 matrix [rows, columns] = [outputs, inputs] that is read by rows. */
 export interface Matrix {

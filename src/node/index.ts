@@ -5,11 +5,11 @@ import { createReadStream, existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compileEngine } from "../compile.ts";
+import { compileEngine } from "../engine/compile.ts";
 import { EdgeformerError } from "../errors.ts";
-import { loadModel } from "../load.ts";
+import { loadModel } from "../loading/load.ts";
+import type { LoadOptions, ModelSource, StreamingDigest } from "../loading/load-options.ts";
 import type { Model } from "../model.ts";
-import type { LoadOptions, ModelSource, StreamingDigest } from "../types.ts";
 
 /** The chunks of a file, opened by the first one that is asked for: a file that nobody reads stays closed. */
 async function* readChunks(path: string): AsyncGenerator<Uint8Array> {

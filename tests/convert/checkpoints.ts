@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { parseCheckpointConfig } from "../../src/convert/config.ts";
+import { openCheckpoint } from "../../src/convert/formats/open.ts";
+import { localSource, readJson } from "../../src/convert/inputs/files.ts";
 import { mergeLora } from "../../src/convert/lora.ts";
-import { openCheckpoint } from "../../src/convert/open.ts";
-import { type QuantizedRows, quantizeRows } from "../../src/convert/quantize.ts";
-import { localSource, readJson } from "../../src/convert/source.ts";
+import { type QuantizedRows, quantizeRows } from "../../src/convert/quantize/int8.ts";
 import { openWeights, type Weights } from "../../src/convert/weights.ts";
 
 /** A directory of this test file's own, removed at the end. */

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { type ConvertOptions, convert } from "../../src/convert/convert.ts";
-import { isHubId } from "../../src/convert/hub.ts";
+import { isHubId } from "../../src/convert/inputs/hub.ts";
 import { cli } from "../cli/run.ts";
 import { temporaryDirectory } from "./checkpoints.ts";
 import { COMMIT, HubServer } from "./hub-server.ts";

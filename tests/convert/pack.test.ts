@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { packedBytes, packMatrix, SLICE_ROWS, unpackMatrix } from "../../src/convert/pack.ts";
-import { quantizeRows } from "../../src/convert/quantize.ts";
+import { quantizeRows } from "../../src/convert/quantize/int8.ts";
+import { packedBytes, packMatrix, SLICE_ROWS, unpackMatrix } from "../../src/convert/write/pack.ts";
 
 const matrix = fc
   .record({ rows: fc.integer({ min: 1, max: 50 }), columns: fc.integer({ min: 1, max: 50 }) })

@@ -1,8 +1,8 @@
-import { readImage } from "../../src/convert/fidelity.ts";
-import { EngineProbe } from "../../src/convert/probe.ts";
-import { referenceStates } from "../../src/convert/reference.ts";
+import { readImage } from "../../src/convert/verify/fidelity.ts";
+import { EngineProbe } from "../../src/convert/verify/probe.ts";
+import { referenceStates } from "../../src/convert/verify/reference.ts";
 import type { Weights } from "../../src/convert/weights.ts";
-import { loadManifest } from "../../src/load.ts";
+import { loadManifest } from "../../src/loading/load.ts";
 import { directorySource, engineModule } from "../../src/node/index.ts";
 
 export interface LayerError {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EdgeformerError } from "../../src/errors.ts";
-import { parseManifest } from "../../src/manifest.ts";
+import { parseManifest } from "../../src/format/manifest.ts";
 import { bundledModel } from "../../src/node/index.ts";
 
 const TEXT = readFileSync(join(bundledModel(), "model.json"), "utf8");

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { beforeAll, describe, expect, test, vi } from "vitest";
-import { Engine } from "../../src/engine.ts";
+import { Engine } from "../../src/engine/engine.ts";
 import { EdgeformerError, fetchSource, type LoadOptions, loadModel } from "../../src/index.ts";
 import { bundledModel, engineModule, openModel } from "../../src/node/index.ts";
 import { FakeSource, type Files, flipped, fourParts, PARTS } from "./directory.ts";

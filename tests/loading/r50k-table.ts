@@ -8,7 +8,7 @@ function keyOf(bytes: ArrayLike<number>): string {
 }
 
 /**
- * What src/r50k-merges.ts must hold: for each id from 256 on the two ids that it was merged from, as little-endian
+ * What src/text/r50k-merges.ts must hold: for each id from 256 on the two ids that it was merged from, as little-endian
  * uint16 pairs in base64. The pair is what BPE makes of the token's bytes with the merges learnt before it.
  */
 export function mergesTable(): string {

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { imageLayout } from "../../src/manifest.ts";
+import { imageLayout } from "../../src/format/manifest.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
 import { type Files, flipped, fourParts, PARTS } from "./directory.ts";
 

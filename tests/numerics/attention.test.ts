@@ -26,7 +26,7 @@ import {
   ROW_POSITION,
   ROW_SEQUENCE,
 } from "../../assembly/abi.ts";
-import { alignUp } from "../../src/manifest.ts";
+import { alignUp } from "../../src/format/manifest.ts";
 import { integerAttention, quantizeInt8 } from "../reference/kernels.ts";
 import { gaussian } from "../reference/random.ts";
 import { KernelBench } from "./kernel-module.ts";

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { convert } from "../../src/convert/convert.ts";
-import { Engine } from "../../src/engine.ts";
-import { loadManifest } from "../../src/load.ts";
-import type { Manifest } from "../../src/manifest.ts";
-import { type MemoryOptions, planMemory } from "../../src/memory.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import { type MemoryOptions, planMemory } from "../../src/engine/memory.ts";
+import type { Manifest } from "../../src/format/manifest.ts";
+import { loadManifest } from "../../src/loading/load.ts";
 import { directorySource, engineModule } from "../../src/node/index.ts";
 
 export interface Row {

@@ -6,7 +6,7 @@ import {
   ACTIVATION_RELU,
   ACTIVATION_SILU,
 } from "../../assembly/abi.ts";
-import { alignUp } from "../../src/manifest.ts";
+import { alignUp } from "../../src/format/manifest.ts";
 import { geluTanh, layerNorm } from "../reference/gpt2.ts";
 import { gaussian } from "../reference/random.ts";
 import { KernelBench } from "./kernel-module.ts";

@@ -7,9 +7,9 @@ import {
   M_ROW_SUM,
   M_STRASSEN,
 } from "../../assembly/abi.ts";
-import { packMatrix } from "../../src/convert/pack.ts";
-import { alignUp } from "../../src/manifest.ts";
-import { strassenBytes } from "../../src/memory.ts";
+import { packMatrix } from "../../src/convert/write/pack.ts";
+import { strassenBytes } from "../../src/engine/memory.ts";
+import { alignUp } from "../../src/format/manifest.ts";
 import { activationAmplitude, integerMatmul, quantizeActivations } from "../reference/kernels.ts";
 import { gaussian, integers } from "../reference/random.ts";
 import { KernelBench } from "./kernel-module.ts";
@@ -178,7 +178,7 @@ describe("the matrix kernel", () => {
     expect(isMarked()).toBe(true);
   });
 
-  // 64 rests have room in a tile (assembly/strassen.ts): there is none for those of 200 columns and more.
+  // 64 rests have room in a tile (assembly/kernels/strassen.ts): there is none for those of 200 columns and more.
   test.each([
     [768, 1],
     [768, 2],

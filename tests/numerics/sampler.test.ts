@@ -12,7 +12,7 @@ import {
   MAX_TOP,
   RNG_BYTES,
 } from "../../assembly/abi.ts";
-import { alignUp } from "../../src/manifest.ts";
+import { alignUp } from "../../src/format/manifest.ts";
 import { logSoftmax } from "../reference/gpt2.ts";
 import { Pcg32 } from "../reference/pcg32.ts";
 import { gaussian, integers } from "../reference/random.ts";

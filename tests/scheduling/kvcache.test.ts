@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type BlockLease, KvCache } from "../../src/kvcache.ts";
+import { type BlockLease, KvCache } from "../../src/serving/kvcache.ts";
 import { uniform } from "../reference/random.ts";
 
 const ids = (count: number, first = 0) => Array.from({ length: count }, (_, i) => first + i);

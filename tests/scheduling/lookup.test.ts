@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { Engine } from "../../src/engine.ts";
-import { PromptLookup } from "../../src/lookup.ts";
-import type { ModelConfig } from "../../src/manifest.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import type { ModelConfig } from "../../src/format/manifest.ts";
 import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
-import { Scheduler } from "../../src/scheduler.ts";
-import { Generation } from "../../src/sequence.ts";
-import type { Tokenizer } from "../../src/tokenizer.ts";
-import type { GenerateChunk } from "../../src/types.ts";
+import type { GenerateChunk } from "../../src/results.ts";
+import { PromptLookup } from "../../src/serving/prompt-lookup.ts";
+import { Scheduler } from "../../src/serving/scheduler.ts";
+import { Generation } from "../../src/serving/sequence.ts";
+import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import { type OddModel, openOdd } from "./odd.ts";
 
 let odd: OddModel;

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Engine } from "../../src/engine.ts";
-import { loadManifest } from "../../src/load.ts";
-import type { ModelConfig } from "../../src/manifest.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import type { ModelConfig } from "../../src/format/manifest.ts";
+import { loadManifest } from "../../src/loading/load.ts";
 import { directorySource } from "../../src/node/index.ts";
 import { convertOdd, EngineHarness } from "../numerics/harness.ts";
 

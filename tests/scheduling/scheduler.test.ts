@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Engine } from "../../src/engine.ts";
-import type { ModelConfig } from "../../src/manifest.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import type { ModelConfig } from "../../src/format/manifest.ts";
 import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
-import { Scheduler, type SchedulerOptions } from "../../src/scheduler.ts";
-import { Generation, Scoring } from "../../src/sequence.ts";
+import { Scheduler, type SchedulerOptions } from "../../src/serving/scheduler.ts";
+import { Generation, Scoring } from "../../src/serving/sequence.ts";
 import { type OddModel, openOdd } from "./odd.ts";
 import { Simulation } from "./simulation.ts";
 

@@ -1,9 +1,9 @@
-import type { Engine } from "../../src/engine.ts";
+import type { Engine } from "../../src/engine/engine.ts";
 import { EdgeformerError } from "../../src/errors.ts";
-import type { ModelConfig } from "../../src/manifest.ts";
+import type { ModelConfig } from "../../src/format/manifest.ts";
 import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
-import { Scheduler } from "../../src/scheduler.ts";
-import { Generation } from "../../src/sequence.ts";
+import { Scheduler } from "../../src/serving/scheduler.ts";
+import { Generation } from "../../src/serving/sequence.ts";
 import { uniform } from "../reference/random.ts";
 
 export interface Workload {

@@ -1,6 +1,6 @@
 import type { Context, Hono } from "hono";
 import type { Model, ModelSource } from "../../src/index.ts";
-import { R50K_MERGES } from "../../src/r50k-merges.ts";
+import { R50K_MERGES } from "../../src/text/r50k-merges.ts";
 import type { Variables } from "../app.ts";
 import { type Env, readConfig } from "../config.ts";
 import { HttpError } from "../errors.ts";

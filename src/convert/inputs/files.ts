@@ -1,0 +1,56 @@
+import { readFile, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { EdgeformerError } from "../../errors.ts";
+
+/** Where a checkpoint's files come from. */
+export interface CheckpointSource {
+  /** For provenance: a hub id, or the last part of a local path. */
+  readonly label: string;
+  /** The hub's commit; null for local files. */
+  readonly revision: string | null;
+  /** The file that holds the weights, where the user named one. */
+  readonly weightsFile?: string;
+  /** Local path of a file of the checkpoint; undefined if it has none of that name. */
+  file(name: string): Promise<string | undefined>;
+}
+
+async function kind(path: string): Promise<"file" | "directory" | undefined> {
+  try {
+    const stats = await stat(path);
+    return stats.isDirectory() ? "directory" : "file";
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A directory in Hugging Face's layout, or one weights file with its config.json beside it.
+ * Undefined if there is nothing at `path`.
+ */
+export async function localSource(path: string): Promise<CheckpointSource | undefined> {
+  const found = await kind(path);
+  if (found === undefined) return undefined;
+  const directory = found === "directory" ? resolve(path) : dirname(resolve(path));
+  return {
+    label: basename(resolve(path)),
+    revision: null,
+    ...(found === "file" ? { weightsFile: basename(path) } : {}),
+    async file(name) {
+      const candidate = join(directory, name);
+      return (await kind(candidate)) === "file" ? candidate : undefined;
+    },
+  };
+}
+
+/** A JSON file of the checkpoint; undefined if there is none. */
+export async function readJson(source: CheckpointSource, name: string): Promise<unknown> {
+  const path = await source.file(name);
+  if (path === undefined) return undefined;
+  try {
+    return JSON.parse(await readFile(path, "utf8"));
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw new EdgeformerError("invalid_model", `${name} is not JSON: ${cause.message}`, { cause });
+  }
+}
