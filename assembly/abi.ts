@@ -1,8 +1,16 @@
 // What the engine and its host agree on. AssemblyScript and TypeScript both compile this file, so it holds
 // nothing but integer constants.
 //
-// The host lays linear memory out (src/engine/memory.ts), writes one descriptor of little-endian 32-bit fields, and
-// tells the engine where it is. Every pointer is a byte offset in linear memory.
+// The host lays linear memory out (src/engine/memory.ts, by the table in regions.ts), writes one descriptor of
+// little-endian 32-bit fields, and tells the engine where it is. Every pointer is a byte offset in linear memory.
+//
+//   descriptor
+//   ┌───────────────────────────┬─────────────────────┬──────────────────────────────┬─────────────────────────┐
+//   │ first byte of each region │ the model's sizes   │ each layer's numbers and     │ weight records,         │
+//   │ (regions.ts)              │ and weights: M_…    │ weights: L_…, layer by layer │ WEIGHT_FIELDS each: W_… │
+//   └───────────────────────────┴─────────────────────┴──────────────────────────────┴─────────────────────────┘
+//
+// A field that stands for a weight holds the address of its record, or 0 where the model has no such weight.
 
 /** Bytes below this offset belong to the compiler (static data); the arena starts here. */
 export const ARENA_START = 65536;
@@ -46,110 +54,98 @@ export const GROUP_STRIPS = 512;
 /** Positions of a KV block: one tile of keys. */
 export const BLOCK_POSITIONS = 16;
 
-// ── Activation functions ───────────────────────────────────────────────────────────────────────────────────
-export const ACTIVATION_NONE = 0;
+// ── Weight records ─────────────────────────────────────────────────────────────────────────────────────────
+/** How the values are stored: KIND_…. */
+export const W_KIND = 0;
+/** Outputs; elements of a vector. */
+export const W_ROWS = 1;
+/** Inputs; 1 for a vector. */
+export const W_COLUMNS = 2;
+export const W_VALUES = 3;
+/** float32 [rows], one for each row of a matrix. */
+export const W_SCALES = 4;
+/** float32 [rows], or 0 for none. */
+export const W_BIAS = 5;
+/** Largest int16 magnitude of the activations that this matrix is multiplied with, so that every sum fits int32. */
+export const W_AMPLITUDE = 6;
+export const WEIGHT_FIELDS = 8;
+
+/** A vector of float32. */
+export const KIND_FLOAT32 = 0;
+/** A packed int8 matrix (above) with a scale for each row. */
+export const KIND_INT8 = 1;
+
+// ── Activation functions, norms ────────────────────────────────────────────────────────────────────────────
 export const ACTIVATION_GELU_TANH = 1;
 export const ACTIVATION_GELU_ERF = 2;
 export const ACTIVATION_RELU = 3;
 export const ACTIVATION_SILU = 4;
 
-// ── Model descriptor: indices of 32-bit fields ─────────────────────────────────────────────────────────────
-export const M_WIDTH = 0;
-export const M_WIDTH_PAD = 1;
-export const M_HEADS = 2;
-export const M_HEAD_DIM = 3;
-/** Head dimension padded to a multiple of 16, as the KV cache stores it. */
-export const M_HEAD_DIM_PAD = 4;
-export const M_INNER = 5;
-export const M_INNER_PAD = 6;
-export const M_LAYERS = 7;
-export const M_VOCAB = 8;
-export const M_VOCAB_PAD = 9;
-export const M_ACTIVATION = 10;
-/** LayerNorm's epsilon, float32. */
-export const M_EPSILON = 11;
-/** Token embedding: packed int8 [vocab, width] and its float32 scales. */
-export const M_WTE = 12;
-export const M_WTE_SCALE = 13;
-/** Position embedding: packed int8 [positions, width] and its float32 scales. */
-export const M_WPE = 14;
-export const M_WPE_SCALE = 15;
-export const M_LNF_WEIGHT = 16;
-export const M_LNF_BIAS = 17;
-/** Output head: packed int8 [vocab, width] and its float32 scales; the token embedding itself when tied. */
-export const M_HEAD = 18;
-export const M_HEAD_SCALE = 19;
-/** KV cache (attention.ts): first byte, bytes of one layer, bytes of one plane within a layer. */
-export const M_KV = 20;
-export const M_KV_LAYER_BYTES = 21;
-export const M_KV_PLANE = 22;
-/** Block tables: int32 block indices, one row of M_TABLE_STRIDE bytes per sequence slot. */
-export const M_TABLES = 23;
-export const M_TABLE_STRIDE = 24;
-/** Rows of a forward pass, ROW_BYTES each. */
-export const M_ROWS = 25;
-/** int32 row indices whose logits head() computes, in the order of the logits slots. */
-export const M_LOGIT_ROWS = 26;
-/** PRNG states, RNG_BYTES per sequence slot. */
-export const M_RNG = 27;
-/** Pairs (int32 token, int32 count or float32 bias) that penalize() and addBias() read. */
-export const M_PAIRS = 28;
-/** Pairs (int32 token, float32 logit) that topLogits() writes. */
-export const M_TOP = 29;
-// Activations
-export const M_RESIDUAL = 30;
-export const M_NORMED = 31;
-export const M_QUANTIZED = 32;
-export const M_QUANTIZED_STRIDE = 33;
-export const M_ROW_SCALE = 34;
-export const M_ROW_SUM = 35;
-/** float32 outputs of the matrix kernels: q, k and v, or the inner layer. */
-export const M_HIDDEN = 36;
-export const M_HIDDEN_STRIDE = 37;
-/** Attention of one row: scores and value scales float32 [heads, context], probabilities int16 [heads, context]. */
-export const M_SCORES = 38;
-export const M_PROBS = 39;
-export const M_LOGITS = 40;
-/** Bytes from one logits slot to the next. */
-export const M_LOGITS_STRIDE = 41;
-/** Scratch of the sampler: weights float32 [vocabPad], histogram, ids int32 [vocabPad]. */
-export const M_SAMPLER = 42;
-export const M_VALUE_SCALES = 43;
-/** Per head: scale, sum, and the accumulators of the weighted values (attention.ts). */
-export const M_HEAD_SUMS = 44;
-/** Rows of the packed position embedding. */
-export const M_POSITIONS_PAD = 45;
-/** Factors of Strassen's product (strassen.ts). */
-export const M_STRASSEN = 46;
+export const NORM_LAYER = 0;
+export const NORM_RMS = 1;
+
+// ── Model descriptor: indices of 32-bit fields, after those of the regions ─────────────────────────────────
+export const M_HIDDEN_SIZE = 32;
+export const M_HEADS = 33;
+export const M_KEY_VALUE_HEADS = 34;
+/** Channels of a head. */
+export const M_HEAD_SIZE = 35;
+/** Width of the feed-forward layer. */
+export const M_INNER_SIZE = 36;
+/** Layers that are here: all of the model's, or those of one stage. */
+export const M_LAYERS = 37;
+export const M_VOCAB = 38;
+export const M_NORM = 39;
+/** The norms' epsilon, float32. */
+export const M_EPSILON = 40;
+export const M_ACTIVATION = 41;
+/** 1 if the feed-forward layer multiplies activation(gate) by up. */
+export const M_GATED = 42;
+/** The factor on an embedding, float32. */
+export const M_EMBEDDING_SCALE = 43;
+/** Channels of a head that rotary embedding turns; 0 for a model without. */
+export const M_ROTARY_SIZE = 44;
+/** Bytes of the KV cache of one layer, and of one plane within it (layers/attention.ts). */
+export const M_KV_LAYER_BYTES = 45;
+export const M_KV_PLANE = 46;
+/** Bytes from one sequence slot's block table to the next. */
+export const M_TABLE_STRIDE = 47;
+/** Bytes from one row to the next of the quantized activations, of the matrices' outputs, and of the logits. */
+export const M_QUANTIZED_STRIDE = 48;
+export const M_OUTPUT_STRIDE = 49;
+export const M_LOGITS_STRIDE = 50;
+// Weights.
+/** Matrix [vocabulary, hiddenSize]. */
+export const M_EMBEDDING = 51;
+/** Matrix [positions, hiddenSize] of learned positions. */
+export const M_POSITIONS = 52;
+/** Vector [rotarySize / 2] of frequencies, radians per position. */
+export const M_ROTARY = 53;
+export const M_FINAL_NORM = 54;
+/** Matrix [vocabulary, hiddenSize]; the embedding where they are tied. */
+export const M_HEAD = 55;
 /** First layer's fields; LAYER_FIELDS for each layer. */
-export const M_LAYERS_START = 47;
+export const M_LAYERS_START = 64;
 
 // ── Fields of a layer, from M_LAYERS_START + layer · LAYER_FIELDS ──────────────────────────────────────────
-export const L_LN1_WEIGHT = 0;
-export const L_LN1_BIAS = 1;
-/** Fused query, key and value projection, packed int8 [3 · width, width]. */
-export const L_QKV = 2;
-export const L_QKV_SCALE = 3;
-export const L_QKV_BIAS = 4;
-/** Attention's output projection, packed int8 [width, width]. */
-export const L_PROJ = 5;
-export const L_PROJ_SCALE = 6;
-export const L_PROJ_BIAS = 7;
-export const L_LN2_WEIGHT = 8;
-export const L_LN2_BIAS = 9;
-/** MLP's first matrix, packed int8 [inner, width]. */
-export const L_FC = 10;
-export const L_FC_SCALE = 11;
-export const L_FC_BIAS = 12;
-/** MLP's second matrix, packed int8 [width, inner]. */
-export const L_MLP_PROJ = 13;
-export const L_MLP_PROJ_SCALE = 14;
-export const L_MLP_PROJ_BIAS = 15;
-/** Factor on the attention scores, float32: 1 / √headDim for GPT-2, 1 for GPT-Neo. */
-export const L_ATTENTION_SCALE = 16;
+export const L_INPUT_NORM = 0;
+/** Fused projection, matrix [(heads + 2 · keyValueHeads) · headSize, hiddenSize]: queries, keys, values. */
+export const L_QUERY_KEY_VALUE = 1;
+/** Vectors [headSize] of the norms of each head's query and key; 0 for none. */
+export const L_QUERY_NORM = 2;
+export const L_KEY_NORM = 3;
+/** Attention's output projection, matrix [hiddenSize, heads · headSize]. */
+export const L_ATTENTION_OUTPUT = 4;
+export const L_MLP_NORM = 5;
+/** Matrix [innerSize, hiddenSize]; of a gated layer [2 · innerSize, hiddenSize], first the gate, then up. */
+export const L_MLP_INPUT = 6;
+/** Matrix [hiddenSize, innerSize]. */
+export const L_MLP_OUTPUT = 7;
+/** Factor on the attention scores, float32. */
+export const L_SCORE_SCALE = 8;
 /** Positions that a row may look back over, itself included; 0 means all. */
-export const L_WINDOW = 17;
-export const LAYER_FIELDS = 18;
+export const L_WINDOW = 9;
+export const LAYER_FIELDS = 16;
 
 // ── A row of the batch, int32 fields ───────────────────────────────────────────────────────────────────────
 export const ROW_TOKEN = 0;
@@ -162,11 +158,13 @@ export const MAX_ROWS = 64;
 
 /** Matrices of fewer columns are multiplied directly: their activations use all of int16, and differ by more. */
 export const STRASSEN_COLUMNS = 768;
-/** Pairs of activations in a tile that may exceed int16 (strassen.ts). */
+/** Pairs of activations in a tile that may exceed int16 (kernels/strassen.ts). */
 export const STRASSEN_RESTS = 64;
 
 /** PCG32's state and increment, two little-endian uint64. */
 export const RNG_BYTES = 16;
+/** Pairs (token, count or bias) that penalize() and addBias() take at once. */
+export const MAX_PAIRS = 1024;
 /** Most alternatives that topLogits() returns. */
 export const MAX_TOP = 128;
 /** Buckets of the sampler's histogram, float64 each, between the candidates' weights and their ids. */

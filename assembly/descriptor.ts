@@ -1,4 +1,4 @@
-// The descriptor of the loaded model: where everything lies in linear memory. abi.ts lists its fields.
+// The descriptor of the loaded model: where everything lies in linear memory. abi.ts and regions.ts list its fields.
 
 import { LAYER_FIELDS, M_LAYERS_START } from "./abi";
 
@@ -14,6 +14,7 @@ export function size(field: i32): i32 {
   return load<i32>(descriptor + ((<usize>field) << 2));
 }
 
+/** Address of a region, or of a weight's record; also a number of bytes. */
 @inline
 export function pointer(field: i32): usize {
   return load<u32>(descriptor + ((<usize>field) << 2));

@@ -1,11 +1,11 @@
-// The engine's exports: numbers in, numbers out. src/engine/engine.ts is the other side.
+// The engine's exports: numbers in, numbers out. src/engine/exports.ts is the other side.
 
 // The kernels are exported for their tests, and because the optimizer would inline them into their callers
 // otherwise, where V8 spills their accumulators.
 export { addValues, scoreBlock } from "./layers/attention";
 export { dot16x1, dot16x2, dot8x4 } from "./kernels/dot8";
 export { setModel } from "./descriptor";
-export { forward, head } from "./forward";
+export { blocks, embed, forward, head } from "./forward";
 export { addBias, logSumExp, logit, penalize, sample, topLogits } from "./sampling/sampler";
 export { random, seed } from "./sampling/pcg32";
 export { sha256Blocks, sha256Finish, sha256Start } from "./sha256";

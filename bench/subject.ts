@@ -76,7 +76,7 @@ export class Subject {
   static async create(runtime: Runtime): Promise<Subject> {
     const { source } = runtime;
     const manifest = await loadManifest(source);
-    const plan = planMemory(manifest.config, { maxSequences: CONTEXT_SLOTS + MAX_BATCH });
+    const plan = planMemory(manifest, { maxSequences: CONTEXT_SLOTS + MAX_BATCH });
     const engine = new Engine(runtime.engine, manifest, plan);
     let offset = 0;
     for (const part of manifest.parts)

@@ -1,5 +1,15 @@
 /** @module edgeformer */
 
+export type {
+  ActivationName,
+  LayerRecipe,
+  Positions,
+  Recipe,
+  RopeScaling,
+  TensorRole,
+  TensorSpec,
+} from "./architectures/recipe.ts";
+export { countParameters } from "./architectures/recipe.ts";
 export { compileEngine } from "./engine/compile.ts";
 export {
   ISOLATE_BYTES,
@@ -10,16 +20,15 @@ export {
   planMemory,
 } from "./engine/memory.ts";
 export { EdgeformerError, type ErrorCode } from "./errors.ts";
+export type { WeightKind } from "./format/kinds.ts";
+export type { ModelLayout, TensorInfo } from "./format/layout.ts";
 export {
-  ACTIVATIONS,
-  type ActivationName,
   type Fidelity,
   FORMAT_VERSION,
   type Manifest,
-  type ModelConfig,
+  type ManifestFile,
   type PartInfo,
   parseManifest,
-  type TensorInfo,
   type TokenizerInfo,
 } from "./format/manifest.ts";
 export { loadManifest, loadModel } from "./loading/load.ts";

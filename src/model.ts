@@ -57,8 +57,8 @@ export class Model {
     prompt: string | readonly number[],
     options: GenerateOptions = {},
   ): AsyncGenerator<GenerateChunk, void, undefined> {
-    const { config } = this.manifest;
-    const resolved = resolveOptions(options, config.vocab_size);
+    const { recipe } = this.manifest;
+    const resolved = resolveOptions(options, recipe.vocabSize);
     if (this.tokenizer === undefined && resolved.stop.length > 0)
       throw new EdgeformerError(
         "invalid_option",
@@ -73,7 +73,7 @@ export class Model {
         "context_length_exceeded",
         `the context is ${this.context} tokens; the prompt has ${ids.length} and ${resolved.maxTokens} more were asked for: shorten the prompt or lower maxTokens`,
       );
-    const generation = new Generation(ids, resolved, config, this.tokenizer);
+    const generation = new Generation(ids, resolved, recipe.eosTokenIds, this.tokenizer);
     const { signal } = resolved;
     this.start(generation);
     let seen = this.scheduler.steps;
@@ -128,7 +128,7 @@ export class Model {
         },
       );
     const ids = this.promptIds(text);
-    const scoring = new Scoring(ids, Math.min(top, this.manifest.config.vocab_size));
+    const scoring = new Scoring(ids, Math.min(top, this.manifest.recipe.vocabSize));
     this.start(scoring);
     let seen = this.scheduler.steps;
     try {
@@ -152,7 +152,7 @@ export class Model {
 
   /** Checks a prompt and turns it into token ids. */
   private promptIds(prompt: string | readonly number[]): number[] {
-    const { vocab_size } = this.manifest.config;
+    const { vocabSize } = this.manifest.recipe;
     if (typeof prompt === "string" && this.tokenizer === undefined)
       throw new EdgeformerError(
         "invalid_prompt",
@@ -163,11 +163,11 @@ export class Model {
     const ids = typeof prompt === "string" ? this.tokenizer!.encode(prompt) : [...prompt];
     if (ids.length === 0)
       throw new EdgeformerError("invalid_prompt", "the prompt is empty: it needs at least one token");
-    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab_size);
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (wrong !== undefined)
       throw new EdgeformerError(
         "invalid_prompt",
-        `${JSON.stringify(wrong)} is not a token id of this model: they go from 0 to ${vocab_size - 1}`,
+        `${JSON.stringify(wrong)} is not a token id of this model: they go from 0 to ${vocabSize - 1}`,
       );
     if (ids.length > this.context)
       throw new EdgeformerError(

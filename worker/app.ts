@@ -183,7 +183,7 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
     const model = await modelOf(c);
     checkName(model, request.model);
     if (!model.tokenizer) throw invalidField("tokens", "This model has no tokenizer.");
-    const vocabulary = model.manifest.config.vocab_size;
+    const vocabulary = model.manifest.recipe.vocabSize;
     if (request.tokens.some((id) => id >= vocabulary))
       throw invalidField("tokens", `Token ids go from 0 to ${vocabulary - 1}.`);
     const text = model.tokenizer.decode(request.tokens);

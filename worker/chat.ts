@@ -87,8 +87,8 @@ function encodeChat(model: Model, messages: Message[]): number[] {
       }),
     ),
     {
-      bos_token: spelling(tokenizer, model.manifest.config.bos_token_id),
-      eos_token: spelling(tokenizer, model.manifest.config.eos_token_id),
+      bos_token: spelling(tokenizer, model.manifest.recipe.bosTokenId),
+      eos_token: spelling(tokenizer, model.manifest.recipe.eosTokenIds[0] ?? null),
     },
   );
   return rendered

@@ -70,7 +70,7 @@ function isTexts(prompt: Prompt): prompt is string | string[] {
 function planPrompt(model: Model, prompt: string | number[], maxTokens: number): PlannedPrompt {
   const ids = typeof prompt === "string" ? encodeText(model, prompt) : prompt;
   if (ids.length === 0) throw invalidField("prompt", "The prompt is empty; give at least one token.");
-  const vocabulary = model.manifest.config.vocab_size;
+  const vocabulary = model.manifest.recipe.vocabSize;
   const stranger = ids.find((id) => id >= vocabulary);
   if (stranger !== undefined)
     throw invalidField(
@@ -93,7 +93,7 @@ function planPrompt(model: Model, prompt: string | number[], maxTokens: number):
  */
 export function planCompletion(model: Model, request: CompletionRequest, config: Config): Plan {
   // What the core would refuse at its first step, before an echo is on its way.
-  resolveOptions(generateOptions(request, 0), model.manifest.config.vocab_size);
+  resolveOptions(generateOptions(request, 0), model.manifest.recipe.vocabSize);
   if (!model.tokenizer && request.stop !== undefined)
     throw invalidField("stop", "This model has no tokenizer: use stop_token_ids.");
   const candidates = request.best_of ?? request.n;

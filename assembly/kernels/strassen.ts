@@ -21,26 +21,33 @@
 // Then it is saturated, and what it lacks, its rest, is multiplied apart. That is seldom: with K = 768 the amplitude
 // rule (quantize.ts) leaves a third of int16 free, past K = 1032 half of it.
 
-import { BLOCK_COLUMNS, M_QUANTIZED, M_QUANTIZED_STRIDE, M_STRASSEN, STRASSEN_COLUMNS, STRASSEN_RESTS } from "../abi";
-import { add8, addSigned8, dot8x4 } from "./dot8";
+import { BLOCK_COLUMNS, M_QUANTIZED_STRIDE, STRASSEN_COLUMNS, STRASSEN_RESTS } from "../abi";
 import { pointer } from "../descriptor";
+import {
+  REGION_QUANTIZED,
+  REGION_STRASSEN,
+  STRASSEN_LIST_HEAD,
+  STRASSEN_PRODUCTS,
+  STRASSEN_WEIGHT_BYTES,
+  strassenTileBytes,
+} from "../regions";
+import { add8, addSigned8, dot8x4 } from "./dot8";
 
 /** Rows of a group: two halves of four. */
 export const GROUP_ROWS = 8;
 /** Fewer rows do not repay the widening of the weights: 24 are 0.97x, 32 are 1.02x, 40 are 1.04x. */
 const LEAST_ROWS = 32;
-const PRODUCTS: usize = 7;
+const PRODUCTS: usize = STRASSEN_PRODUCTS;
 
-// M_STRASSEN has the weights' factors of one strip and one block of columns, int16 [7, columns/4][8 rows][2 columns],
+// REGION_STRASSEN has the weights' factors of one strip and one block of columns, int16 [7, columns/4][8 rows][2 columns],
 // then the activations' factors of all blocks, [7, groups] tiles each. A tile:
 //
 //   int16 [4 rows, columns/2] │ how many rests, 16 bytes │ int32 [RESTS, 2]: 4 · pair of columns + row, two int16 rests
-const WEIGHTS_BYTES: usize = PRODUCTS * BLOCK_COLUMNS * 8;
-const RESTS: usize = 16;
+const RESTS: usize = STRASSEN_LIST_HEAD;
 
 @inline
 function tileBytes(columns: i32): usize {
-  return ((<usize>columns) << 2) + RESTS + STRASSEN_RESTS * 8;
+  return <usize>strassenTileBytes(columns);
 }
 
 /** Bytes of the activations' factors of one block of columns. */
@@ -52,7 +59,7 @@ export function blockBytes(columns: i32, groups: i32): usize {
 /** Where the activations' factors of the first block of columns are. */
 @inline
 export function activationFactors(): usize {
-  return pointer(M_STRASSEN) + WEIGHTS_BYTES;
+  return pointer(REGION_STRASSEN) + STRASSEN_WEIGHT_BYTES;
 }
 
 /** Notes which of four pairs of columns have a rest. */
@@ -123,7 +130,7 @@ export function prepareGroups(k: i32, rows: i32): i32 {
   for (let column = 0; column < k; column += BLOCK_COLUMNS) {
     const columns = min(BLOCK_COLUMNS, k - column);
     const product = tileBytes(columns) * <usize>groups;
-    let x = pointer(M_QUANTIZED) + ((<usize>column) << 1);
+    let x = pointer(REGION_QUANTIZED) + ((<usize>column) << 1);
     for (let g = 0; g < groups; g++, x += stride * GROUP_ROWS)
       if (!combineActivations(x, stride, columns, tile + tileBytes(columns) * <usize>g, product)) return 0;
     tile += blockBytes(columns, groups);
@@ -152,7 +159,7 @@ function combineWeights(w: usize, plane: usize, columns: i32): void {
   const bytes = (<usize>columns) << 3;
   const mask = v128.load(EVEN);
   const flip = v128.load(EVEN, 16);
-  let at = pointer(M_STRASSEN);
+  let at = pointer(REGION_STRASSEN);
   for (const end = w + half; w < end; w += 16, at += 32) {
     const w11 = v128.load(w);
     const w12 = v128.load(w + half);
@@ -205,7 +212,7 @@ export function multiplyGroups(w: usize, plane: usize, columns: i32, tile: usize
   combineWeights(w, plane, columns);
   const list = (<usize>columns) << 2;
   const bytes = tileBytes(columns);
-  let factor = pointer(M_STRASSEN);
+  let factor = pointer(REGION_STRASSEN);
   let next = w + ((<usize>columns) << 3);
   let seen = 0;
   for (let i: usize = 0; i < PRODUCTS; i++) {
@@ -225,6 +232,6 @@ export function multiplyGroups(w: usize, plane: usize, columns: i32, tile: usize
     }
     factor += (<usize>columns) << 3;
   }
-  // Stored, lest the compiler leaves the loads out.
-  store<i32>(pointer(M_STRASSEN), seen);
+  // What was read is stored, because the compiler would leave the loads out otherwise.
+  store<i32>(pointer(REGION_STRASSEN), seen);
 }

@@ -1,14 +1,15 @@
 // PCG32, XSH-RR 64/32 (O'Neill 2014, pcg-random.org): 16 bytes of state per sequence, the same numbers on every
 // machine.
 
-import { M_RNG, RNG_BYTES } from "../abi";
+import { RNG_BYTES } from "../abi";
 import { pointer } from "../descriptor";
+import { REGION_RNG } from "../regions";
 
 const MULTIPLIER: u64 = 6364136223846793005;
 
 @inline
 function stateOf(sequence: i32): usize {
-  return pointer(M_RNG) + (<usize>sequence) * RNG_BYTES;
+  return pointer(REGION_RNG) + (<usize>sequence) * RNG_BYTES;
 }
 
 /** The next 32 random bits of a sequence. */

@@ -1,16 +1,9 @@
 // From logits to a token. The logits are read where head() left them; the vocabulary never leaves wasm.
 
-import {
-  HISTOGRAM_BUCKETS,
-  M_LOGITS,
-  M_LOGITS_STRIDE,
-  M_PAIRS,
-  M_SAMPLER,
-  M_TOP,
-  M_VOCAB_PAD,
-} from "../abi";
+import { HISTOGRAM_BUCKETS, M_LOGITS_STRIDE } from "../abi";
+import { pointer } from "../descriptor";
 import { exp4, maxLane } from "../kernels/math";
-import { pointer, size } from "../descriptor";
+import { REGION_LOGITS, REGION_PAIRS, REGION_SAMPLER, REGION_TOP } from "../regions";
 import { random } from "./pcg32";
 
 /** float32 [4]. */
@@ -18,12 +11,13 @@ const lanes: usize = memory.data(16, 16);
 
 @inline
 function logitsOf(slot: i32): usize {
-  return pointer(M_LOGITS) + (<usize>slot) * pointer(M_LOGITS_STRIDE);
+  return pointer(REGION_LOGITS) + (<usize>slot) * pointer(M_LOGITS_STRIDE);
 }
 
+/** Bytes of a slot's logits, −∞ in the padding. */
 @inline
 function vocabBytes(): usize {
-  return (<usize>size(M_VOCAB_PAD)) << 2;
+  return pointer(M_LOGITS_STRIDE);
 }
 
 @inline
@@ -67,9 +61,9 @@ export function logit(slot: i32, token: i32): f32 {
   return load<f32>(logitsOf(slot) + ((<usize>token) << 2));
 }
 
-/** Writes the `k` ≤ MAX_TOP largest logits to M_TOP as (id, logit), largest first, the lower id first among equals. */
+/** Writes the `k` ≤ MAX_TOP largest logits to REGION_TOP as (id, logit), largest first, the lower id first among equals. */
 export function topLogits(slot: i32, k: i32): void {
-  const top = pointer(M_TOP);
+  const top = pointer(REGION_TOP);
   for (let i: usize = 0; i < <usize>k; i++) {
     store<i32>(top + (i << 3), -1);
     store<f32>(top + (i << 3), -Infinity, 4);
@@ -90,10 +84,10 @@ export function topLogits(slot: i32, k: i32): void {
   }
 }
 
-/** logits[id] += bias for the `count` pairs (int32 id, float32 bias) at M_PAIRS. */
+/** logits[id] += bias for the `count` pairs (int32 id, float32 bias) at REGION_PAIRS. */
 export function addBias(slot: i32, count: i32): void {
   const logits = logitsOf(slot);
-  let pair = pointer(M_PAIRS);
+  let pair = pointer(REGION_PAIRS);
   for (let i = 0; i < count; i++, pair += 8) {
     const at = logits + ((<usize>load<i32>(pair)) << 2);
     store<f32>(at, load<f32>(at) + load<f32>(pair, 4));
@@ -101,13 +95,13 @@ export function addBias(slot: i32, count: i32): void {
 }
 
 /**
- * For the `count` pairs (int32 id, int32 times generated) at M_PAIRS: the repetition penalty as in HF's
+ * For the `count` pairs (int32 id, int32 times generated) at REGION_PAIRS: the repetition penalty as in HF's
  * RepetitionPenaltyLogitsProcessor, then OpenAI's presence and frequency penalties. A token that occurs only in
  * the prompt is listed with 0 times: the first applies to it, the others do not.
  */
 export function penalize(slot: i32, count: i32, repetition: f32, presence: f32, frequency: f32): void {
   const logits = logitsOf(slot);
-  let pair = pointer(M_PAIRS);
+  let pair = pointer(REGION_PAIRS);
   for (let i = 0; i < count; i++, pair += 8) {
     const at = logits + ((<usize>load<i32>(pair)) << 2);
     const times = load<i32>(pair, 4);
@@ -195,7 +189,7 @@ export function sample(slot: i32, sequence: i32, temperature: f32, topK: i32, to
   const logits = logitsOf(slot);
   // Below this the reciprocal overflows; the likeliest token has all the mass long before.
   if (temperature < 1e-30) return argmax(logits);
-  const weights = pointer(M_SAMPLER);
+  const weights = pointer(REGION_SAMPLER);
   const ids = weights + vocabBytes() + HISTOGRAM_BUCKETS * 8;
   const threshold = f32x4.splat(topK > 0 ? kthLargest(logits, topK, weights) : -Infinity);
   const largest = f32x4.splat(largestLogit(logits));

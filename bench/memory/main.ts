@@ -152,8 +152,8 @@ if (process.argv.includes("--help")) {
 }
 const rounds = at === -1 ? 5 : Number(process.argv[at + 1]);
 const model = await modelDirectory(SHAPES.distilgpt2!);
-const { config } = parseManifest(JSON.parse(await readFile(join(model, "model.json"), "utf8")));
-const plan = planMemory(config, { memoryLimit: ISOLATE_WASM_BYTES });
+const manifest = parseManifest(JSON.parse(await readFile(join(model, "model.json"), "utf8")));
+const plan = planMemory(manifest, { memoryLimit: ISOLATE_WASM_BYTES });
 const bundle = await buildWorker();
 const empty = await emptyWorker();
 try {

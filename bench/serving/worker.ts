@@ -1,8 +1,9 @@
 // The scheduler inside workerd, without HTTP around it: POST a task → the results of its batches.
+
+import type { Recipe } from "../../src/architectures/recipe.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { planMemory } from "../../src/engine/memory.ts";
 import { EdgeformerError } from "../../src/errors.ts";
-import type { ModelConfig } from "../../src/format/manifest.ts";
 import { loadManifest } from "../../src/loading/load.ts";
 import { resolveOptions } from "../../src/options.ts";
 import { Scheduler } from "../../src/serving/scheduler.ts";
@@ -25,7 +26,7 @@ class CountingEngine extends Engine {
 
 interface Loaded {
   engine: CountingEngine;
-  config: ModelConfig;
+  recipe: Recipe;
 }
 
 /** Generates a text that is known beforehand, with all the work of drawing it. */
@@ -70,24 +71,24 @@ async function load(env: Environment, name: string): Promise<Loaded> {
     },
   };
   const manifest = await loadManifest(source);
-  const engine = new CountingEngine(engineModule, manifest, planMemory(manifest.config));
+  const engine = new CountingEngine(engineModule, manifest, planMemory(manifest));
   let offset = 0;
   for (const part of manifest.parts)
     for await (const chunk of await source.open(part.file)) {
       engine.writeWeights(offset, chunk);
       offset += chunk.length;
     }
-  return { engine, config: manifest.config };
+  return { engine, recipe: manifest.recipe };
 }
 
-function sequenceOf({ prompt, text, maxTokens, temperature, seed }: Job, config: ModelConfig): Sequence {
+function sequenceOf({ prompt, text, maxTokens, temperature, seed }: Job, recipe: Recipe): Sequence {
   if (text !== undefined) return new Replay(prompt, text, seed);
   const options = { maxTokens, temperature, seed, ignoreEos: true };
-  return new Generation(prompt, resolveOptions(options, config.vocab_size), config, undefined);
+  return new Generation(prompt, resolveOptions(options, recipe.vocabSize), recipe.eosTokenIds, undefined);
 }
 
-function run(jobs: Job[], scheduler: Scheduler, { engine, config }: Loaded): BatchResult {
-  const sequences = jobs.map((job) => sequenceOf(job, config));
+function run(jobs: Job[], scheduler: Scheduler, { engine, recipe }: Loaded): BatchResult {
+  const sequences = jobs.map((job) => sequenceOf(job, recipe));
   const stepsBefore = scheduler.steps;
   const rowsBefore = engine.rows;
   const start = performance.now();

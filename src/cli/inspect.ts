@@ -1,5 +1,5 @@
 import { BLOCK_POSITIONS } from "../../assembly/abi.ts";
-import { parameterCount } from "../convert/parameters.ts";
+import { countParameters, type Recipe } from "../architectures/recipe.ts";
 import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
 import type { Fidelity, Manifest } from "../format/manifest.ts";
@@ -28,7 +28,8 @@ export interface IsolateMemory {
 export interface Inspection {
   name: string;
   architecture: string;
-  config: Manifest["config"];
+  recipe: Omit<Recipe, "tensors">;
+  tensors: Manifest["tensors"];
   parameters: number;
   tokenizer: Manifest["tokenizer"];
   weightBytes: number;
@@ -42,14 +43,14 @@ export interface Inspection {
   isolate: IsolateMemory | null;
 }
 
-function leastMemory({ config }: Manifest, context: number): number {
-  return planMemory(config, { context, kvBlocks: Math.ceil(context / BLOCK_POSITIONS) }).bytes;
+function leastMemory(manifest: Manifest, context: number): number {
+  return planMemory(manifest, { context, kvBlocks: Math.ceil(context / BLOCK_POSITIONS) }).bytes;
 }
 
 /** The Worker's plan for a model; null if it refuses the model. */
-export function isolateMemory({ config }: Manifest): IsolateMemory | null {
+export function isolateMemory(manifest: Manifest): IsolateMemory | null {
   try {
-    const { context, kvBlocks, bytes } = planMemory(config, { memoryLimit: ISOLATE_WASM_BYTES });
+    const { context, kvBlocks, bytes } = planMemory(manifest, { memoryLimit: ISOLATE_WASM_BYTES });
     return { context, kvBlocks, bytes, totalBytes: bytes + JAVASCRIPT_BYTES };
   } catch (error) {
     if (error instanceof EdgeformerError && error.code === "unsupported_model") return null;
@@ -58,14 +59,17 @@ export function isolateMemory({ config }: Manifest): IsolateMemory | null {
 }
 
 export function inspectModel(manifest: Manifest): Inspection {
-  const { n_positions } = manifest.config;
+  const { recipe } = manifest;
+  const { maxPositions } = recipe;
+  const { tensors: _, ...recipeWithoutTensors } = recipe;
   const isolate = isolateMemory(manifest);
-  const contexts = [...CONTEXTS.filter((context) => context < n_positions), n_positions];
+  const contexts = [...CONTEXTS.filter((context) => context < maxPositions), maxPositions];
   return {
     name: manifest.name,
     architecture: manifest.architecture,
-    config: manifest.config,
-    parameters: parameterCount(manifest.config),
+    recipe: recipeWithoutTensors,
+    tensors: manifest.tensors,
+    parameters: countParameters(recipe),
     tokenizer: manifest.tokenizer,
     weightBytes: manifest.parts.reduce((sum, part) => sum + part.bytes, 0),
     parts: manifest.parts.length,
@@ -90,40 +94,49 @@ export function describeFidelity(fidelity: Fidelity): string {
 }
 
 /** Whether and how a model fits an isolate, as one line. */
-export function describeIsolate(isolate: IsolateMemory | null, { config }: Manifest | Inspection): string {
+export function describeIsolate(isolate: IsolateMemory | null, { recipe }: Manifest | Inspection): string {
   if (!isolate)
     return "does not fit a 128 MB isolate: use a smaller model there (DistilGPT-2 has 82 M parameters), or run this one in Node.js";
   const { context, kvBlocks, bytes, totalBytes } = isolate;
-  const extent = context === config.n_positions ? "its full context" : `a context of ${context} tokens`;
+  const extent = context === recipe.maxPositions ? "its full context" : `a context of ${context} tokens`;
   return `fits a 128 MB isolate at ${extent}: ${formatBytes(bytes)} of WebAssembly memory with ${kvBlocks} KV blocks of ${BLOCK_POSITIONS} tokens, about ${formatBytes(totalBytes)} with JavaScript`;
+}
+
+function describeHeads({ numHeads, numKeyValueHeads, headSize }: Inspection["recipe"]): string {
+  const shared = numKeyValueHeads === numHeads ? "" : ` and ${numKeyValueHeads} key/value heads`;
+  return `${numHeads} heads${shared} of ${headSize}`;
+}
+
+function describeAttention({ layers, positions }: Inspection["recipe"]): string {
+  const windows = new Set(layers.map(({ window }) => window).filter((window) => window > 0));
+  const isWindowed = layers.every(({ window }) => window > 0);
+  const reach =
+    windows.size === 0
+      ? "global"
+      : `${isWindowed ? "" : "global, and "}windows of ${[...windows].join(", ")} tokens${isWindowed ? "" : " in some layers"}`;
+  return `${reach}; ${positions.kind === "rotary" ? `rotary positions, base ${positions.theta}` : "learned positions"}`;
 }
 
 /** The same for people. */
 export function describeModel(inspection: Inspection): string {
-  const { config, fidelity, provenance, tokenizer } = inspection;
+  const { recipe, fidelity, provenance, tokenizer } = inspection;
   const added = tokenizer.type === "none" ? 0 : Object.keys(tokenizer.added_tokens).length;
-  const windows = new Set(config.attention_windows.filter((window) => window > 0));
   const rows: [string, string][] = [
     ["name", inspection.name],
     [
       "architecture",
-      `${inspection.architecture}, ${config.n_layer} layers, width ${config.n_embd}, ${config.n_head} heads of ${config.n_embd / config.n_head}, inner width ${config.n_inner}`,
+      `${recipe.architecture}, ${recipe.layers.length} layers, width ${recipe.hiddenSize}, ${describeHeads(recipe)}, inner width ${recipe.innerSize}`,
     ],
-    [
-      "attention",
-      windows.size === 0
-        ? "global"
-        : `global, and windows of ${[...windows].join(", ")} tokens in some layers`,
-    ],
-    ["activation", config.activation_function],
-    ["vocabulary", `${config.vocab_size}, ${config.tie_word_embeddings ? "tied" : "untied"} output head`],
+    ["attention", describeAttention(recipe)],
+    ["activation", `${recipe.activation}${recipe.gated ? ", gated" : ""}`],
+    ["vocabulary", `${recipe.vocabSize}, ${recipe.tiedHead ? "tied" : "untied"} output head`],
     [
       "tokenizer",
       tokenizer.type === "none"
         ? "none: prompts and completions are token ids"
         : `r50k_base${added > 0 ? `, ${added} added tokens` : ""}`,
     ],
-    ["context", `${config.n_positions} tokens`],
+    ["context", `${recipe.maxPositions} tokens`],
     ["parameters", `${(inspection.parameters / 1e6).toFixed(1)} M`],
     ["weights", `${formatBytes(inspection.weightBytes)} in ${inspection.parts} files`],
     [

@@ -1,8 +1,10 @@
 import { writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
+import { ConfigFields } from "../architectures/config-fields.ts";
+import { recipeOf } from "../architectures/index.ts";
 import { EdgeformerError } from "../errors.ts";
-import { FORMAT_VERSION, type Manifest, parseManifest } from "../format/manifest.ts";
-import { parseCheckpointConfig } from "./config.ts";
+import { FORMAT_VERSION, type Manifest, manifestFile, parseManifest } from "../format/manifest.ts";
+import { dialectOf } from "./dialects/index.ts";
 import { hashFiles, openCheckpoint } from "./formats/open.ts";
 import { type CheckpointSource, localSource, readJson } from "./inputs/files.ts";
 import { hubSource, isHubId } from "./inputs/hub.ts";
@@ -75,19 +77,20 @@ async function openSource(source: CheckpointSource, options: ConvertOptions): Pr
       "invalid_model",
       `${source.label} has no config.json, which says what model it is`,
     );
-  const { architecture, config } = parseCheckpointConfig(json);
-  const tokenizer = await detectTokenizer(source, config.vocab_size);
+  const recipe = recipeOf(new ConfigFields(json));
+  const dialect = dialectOf(recipe.architecture);
+  const tokenizer = await detectTokenizer(source, recipe.vocabSize);
   let { checkpoint, paths } = await openCheckpoint(source);
   let label = source.label;
   try {
     if (options.lora !== undefined) {
       const adapter = await findSource(options.lora, options);
-      const merged = await mergeLora(checkpoint, adapter, architecture);
+      const merged = await mergeLora(checkpoint, adapter, dialect, recipe);
       checkpoint = merged.checkpoint;
       paths = [...paths, ...merged.paths];
       label = `${label} + ${adapter.label}`;
     }
-    const weights = await openWeights(checkpoint, architecture, config);
+    const weights = await openWeights(checkpoint, json as Record<string, unknown>, dialect);
     return { weights, tokenizer, paths, label, revision: source.revision };
   } catch (error) {
     await checkpoint.close();
@@ -120,8 +123,9 @@ async function writeModel(
     format: "edgeformer",
     version: FORMAT_VERSION,
     name: options.name ?? basename(resolve(options.out)),
-    architecture: weights.architecture,
+    architecture: weights.recipe.architecture,
     config: weights.config,
+    recipe: weights.recipe,
     tokenizer,
     tensors,
     parts,
@@ -133,8 +137,9 @@ async function writeModel(
     const onProgress = (share: number) => report("verifying")(share, 1);
     manifest.fidelity = await measureFidelity(directory, manifest, weights, corpus, onProgress);
   }
-  parseManifest(manifest);
-  await writeFile(join(directory, "model.json"), `${JSON.stringify(manifest, null, 1)}\n`);
+  const file = manifestFile(manifest);
+  parseManifest(file);
+  await writeFile(join(directory, "model.json"), `${JSON.stringify(file, null, 1)}\n`);
   await writeFile(join(directory, "README.md"), modelCard(manifest));
   return manifest;
 }

@@ -1,9 +1,10 @@
+import type { Recipe } from "../architectures/recipe.ts";
 import { EdgeformerError } from "../errors.ts";
-import type { Architecture } from "./config.ts";
+import type { Dialect } from "./dialects/dialect.ts";
 import { type Checkpoint, type CheckpointTensor, elements } from "./formats/checkpoint.ts";
 import { openCheckpoint } from "./formats/open.ts";
 import { type CheckpointSource, readJson } from "./inputs/files.ts";
-import { canonicalName, canonicalTensors, isConv1d } from "./weights.ts";
+import { canonicalTensors } from "./weights.ts";
 
 /** The fields of peft's LoraConfig that decide the merged weights. */
 interface LoraConfig {
@@ -65,14 +66,17 @@ interface Factors {
 }
 
 /** Sorts an adapter's tensors into low-rank factors by module and tensors that replace the checkpoint's. */
-function sortAdapter(adapter: Checkpoint): {
+function sortAdapter(
+  adapter: Checkpoint,
+  dialect: Dialect,
+): {
   factors: Map<string, Factors>;
   replacements: Map<string, CheckpointTensor>;
 } {
   const factors = new Map<string, Factors>();
   const replacements = new Map<string, CheckpointTensor>();
   for (const [name, tensor] of adapter.tensors) {
-    const bare = canonicalName(name.replace(/^base_model\.model\./, ""));
+    const bare = dialect.canonicalName(name.replace(/^base_model\.model\./, ""));
     const match = /^(.+)\.lora_([AB])(?:\.default)?\.weight$/.exec(bare);
     if (match === null) {
       if (bare.includes("lora_")) unsupported(`${name} is not supported; merge it with peft first`);
@@ -134,22 +138,28 @@ async function mergedTensor(
 export async function mergeLora(
   checkpoint: Checkpoint,
   source: CheckpointSource,
-  architecture: Architecture,
+  dialect: Dialect,
+  recipe: Recipe,
 ): Promise<{ checkpoint: Checkpoint; paths: string[] }> {
   const json = await readJson(source, "adapter_config.json");
   if (json === undefined) fail(`${source.label} has no adapter_config.json`);
   const config = parseLoraConfig(json);
   const { checkpoint: adapter, paths } = await openCheckpoint(source, WEIGHTS_FILES);
   try {
-    const { factors, replacements } = sortAdapter(adapter);
+    const { factors, replacements } = sortAdapter(adapter, dialect);
     if (factors.size === 0) fail("it holds no lora_A and lora_B matrices");
-    const tensors = canonicalTensors(checkpoint);
+    const tensors = canonicalTensors(checkpoint, dialect);
     for (const [name, tensor] of replacements) tensors.set(name, tensor);
+    const transposed = new Set(
+      recipe.tensors
+        .flatMap((tensor) => dialect.values(tensor, recipe))
+        .flatMap((source) => (source.transposed ? [source.name] : [])),
+    );
     for (const [module, pair] of factors) {
       const name = `${module}.weight`;
       const base = tensors.get(name);
       if (base === undefined) return fail(`it changes ${module}, which the checkpoint does not have`);
-      tensors.set(name, await mergedTensor(base, pair, module, config, isConv1d(name, architecture)));
+      tensors.set(name, await mergedTensor(base, pair, module, config, transposed.has(name)));
     }
     const close = async () => {
       await checkpoint.close();

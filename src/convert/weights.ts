@@ -1,7 +1,11 @@
+import { ConfigFields } from "../architectures/config-fields.ts";
+import { recipeOf } from "../architectures/index.ts";
+import type { Recipe, TensorSpec } from "../architectures/recipe.ts";
+import { rotaryFrequencies } from "../architectures/rope-scaling.ts";
 import { EdgeformerError } from "../errors.ts";
-import { expectedTensors, type ModelConfig } from "../format/manifest.ts";
-import type { Architecture } from "./config.ts";
+import type { Dialect, Source } from "./dialects/dialect.ts";
 import { type Checkpoint, type CheckpointTensor, elements } from "./formats/checkpoint.ts";
+import { transpose } from "./transpose.ts";
 
 /** A float32 matrix [rows, columns] = [outputs, inputs] that is read by rows. */
 export interface Matrix {
@@ -11,66 +15,23 @@ export interface Matrix {
   read(first: number, count: number): Promise<Float32Array>;
 }
 
-/** A checkpoint's weights under the names and in the orientation of the memory image (`expectedTensors`). */
+/** A checkpoint's weights as the recipe lists them: by its names, [outputs, inputs], queries, keys and values in one. */
 export interface Weights {
-  readonly architecture: Architecture;
-  readonly config: ModelConfig;
+  readonly recipe: Recipe;
+  /** The configuration that made the recipe, for model.json. */
+  readonly config: Record<string, unknown>;
   matrix(name: string): Promise<Matrix>;
   vector(name: string): Promise<Float32Array>;
+  /** The bias that belongs to a tensor. */
+  bias(name: string): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
-/** Where a tensor of the image comes from: tensors stacked by rows, or nothing (zeros). */
-interface Origin {
-  names: string[];
-  /** Shape of each of `names`. */
-  shape: number[];
-  /** Stored [inputs, outputs], as GPT-2's `Conv1D` does. */
-  transposed: boolean;
-}
-
-/** Whether a matrix is stored [inputs, outputs], as those of GPT-2's blocks are. */
-export function isConv1d(name: string, architecture: Architecture): boolean {
-  return architecture === "gpt2" && /^h\.\d+\./.test(name);
-}
-
-/** Hugging Face's names for a tensor of the image (modeling_gpt2.py, modeling_gpt_neo.py). */
-function originOf(name: string, shape: readonly number[], architecture: Architecture): Origin {
-  if (architecture === "gpt2")
-    return shape.length === 2 && isConv1d(name, architecture)
-      ? { names: [name], shape: [shape[1] as number, shape[0] as number], transposed: true }
-      : { names: [name], shape: [...shape], transposed: false };
-  const attention = name.replace(/\.attn\.c_attn\..*|\.attn\.c_proj\..*/, ".attn.attention.");
-  if (name.endsWith(".attn.c_attn.bias")) return { names: [], shape: [], transposed: false };
-  if (name.endsWith(".attn.c_attn.weight"))
-    return {
-      names: ["q", "k", "v"].map((part) => `${attention}${part}_proj.weight`),
-      shape: [(shape[0] as number) / 3, shape[1] as number],
-      transposed: false,
-    };
-  if (name.includes(".attn.c_proj."))
-    return {
-      names: [`${attention}out_proj.${name.slice(name.lastIndexOf(".") + 1)}`],
-      shape: [...shape],
-      transposed: false,
-    };
-  return { names: [name], shape: [...shape], transposed: false };
-}
-
-/** Causal masks that older versions of transformers saved with the weights, and heads for other tasks. */
-const IGNORED = /^h\.\d+\.attn\.(attention\.)?(bias|masked_bias)$|^multiple_choice_head\./;
-
-/** A tensor's name without `transformer.`, LayerNorm's parameters under today's names. */
-export function canonicalName(name: string): string {
-  const bare = name.startsWith("transformer.") ? name.slice("transformer.".length) : name;
-  return bare.replace(/(^|\.)(ln_\w+)\.gamma$/, "$1$2.weight").replace(/(^|\.)(ln_\w+)\.beta$/, "$1$2.bias");
-}
-
 /** A checkpoint's tensors by their canonical names. */
-export function canonicalTensors(checkpoint: Checkpoint): Map<string, CheckpointTensor> {
+export function canonicalTensors(checkpoint: Checkpoint, dialect: Dialect): Map<string, CheckpointTensor> {
   const tensors = new Map<string, CheckpointTensor>();
   for (const [name, tensor] of checkpoint.tensors) {
-    const canonical = canonicalName(name);
+    const canonical = dialect.canonicalName(name);
     if (tensors.has(canonical))
       throw new EdgeformerError("invalid_model", `the checkpoint has two tensors called ${canonical}`);
     tensors.set(canonical, tensor);
@@ -99,52 +60,98 @@ async function sameTensor(a: CheckpointTensor, b: CheckpointTensor): Promise<boo
 }
 
 /**
- * Whether the output head is a matrix of its own. Like transformers, a config that ties it is overruled by a
- * checkpoint that holds two different matrices.
+ * The recipe of a checkpoint. Like transformers, a configuration that ties the head to the embedding is overruled by
+ * a checkpoint that holds two different matrices.
  */
-async function isTied(config: ModelConfig, tensors: Map<string, CheckpointTensor>): Promise<boolean> {
-  const head = tensors.get("lm_head.weight");
-  const embedding = tensors.get("wte.weight");
-  if (!config.tie_word_embeddings || !head || !embedding) return config.tie_word_embeddings;
-  return sameTensor(head, embedding);
+async function checkedRecipe(
+  config: Record<string, unknown>,
+  dialect: Dialect,
+  tensors: ReadonlyMap<string, CheckpointTensor>,
+): Promise<{ recipe: Recipe; fields: ConfigFields }> {
+  const fields = new ConfigFields(config);
+  const recipe = recipeOf(fields);
+  if (!recipe.tiedHead) return { recipe, fields };
+  const untied = new ConfigFields({ ...config, tie_word_embeddings: false });
+  const untiedRecipe = recipeOf(untied);
+  const sourceOf = (role: TensorSpec["role"]) => {
+    const tensor = untiedRecipe.tensors.find((one) => one.role === role)!;
+    return tensors.get(dialect.values(tensor, untiedRecipe)[0]!.name);
+  };
+  const [head, embedding] = [sourceOf("head"), sourceOf("embedding")];
+  if (!head || !embedding || (await sameTensor(head, embedding))) return { recipe, fields };
+  return { recipe: untiedRecipe, fields: untied };
 }
 
-/**
- * Matches a checkpoint's tensors against what the configuration needs, before any of them is read.
- *
- * @throws EdgeformerError `invalid_model` if tensors are missing, left over or of the wrong shape
- */
-export async function openWeights(
-  checkpoint: Checkpoint,
-  architecture: Architecture,
-  declared: ModelConfig,
-): Promise<Weights> {
-  const tensors = canonicalTensors(checkpoint);
-  const config = { ...declared, tie_word_embeddings: await isTied(declared, tensors) };
-  const origins = new Map<string, Origin>();
+/** Where everything comes from; found before anything is read. */
+class Origins {
+  readonly values = new Map<string, { tensor: TensorSpec; sources: Source[] }>();
+  readonly biases = new Map<string, { tensor: TensorSpec; sources: Source[] }>();
+
+  constructor(recipe: Recipe, dialect: Dialect) {
+    for (const tensor of recipe.tensors) {
+      this.values.set(tensor.name, { tensor, sources: dialect.values(tensor, recipe) });
+      if (tensor.bias) this.biases.set(tensor.name, { tensor, sources: dialect.bias(tensor, recipe) });
+    }
+  }
+
+  /** Names and shapes of the checkpoint's tensors that are needed. */
+  *needed(): Generator<[name: string, shape: number[]]> {
+    for (const { tensor, sources } of this.values.values())
+      for (const { name, rows, transposed } of sources) {
+        if (tensor.form === "vector") yield [name, [rows]];
+        else yield [name, transposed ? [tensor.columns, rows] : [rows, tensor.columns]];
+      }
+    for (const { sources } of this.biases.values())
+      for (const { name, rows } of sources) yield [name, [rows]];
+  }
+}
+
+/** @throws EdgeformerError `invalid_model` if tensors are missing, left over or of the wrong shape */
+function checkTensors(
+  origins: Origins,
+  recipe: Recipe,
+  dialect: Dialect,
+  tensors: ReadonlyMap<string, CheckpointTensor>,
+): void {
   const unused = new Set(tensors.keys());
   const missing: string[] = [];
   const misshapen: string[] = [];
-  for (const { name, shape } of expectedTensors(config)) {
-    if (name.endsWith(".scale")) continue;
-    const origin = originOf(name, shape, architecture);
-    origins.set(name, origin);
-    for (const source of origin.names) {
-      const tensor = tensors.get(source);
-      unused.delete(source);
-      if (!tensor) missing.push(source);
-      else if (tensor.shape.join() !== origin.shape.join())
-        misshapen.push(`${source} is [${tensor.shape}] instead of [${origin.shape}]`);
-    }
+  for (const [name, shape] of origins.needed()) {
+    const tensor = tensors.get(name);
+    unused.delete(name);
+    if (!tensor) missing.push(name);
+    else if (tensor.shape.join() !== shape.join())
+      misshapen.push(`${name} is [${tensor.shape}] instead of [${shape}]`);
   }
-  if (config.tie_word_embeddings) unused.delete("lm_head.weight");
-  const extra = [...unused].filter((name) => !IGNORED.test(name));
+  // A tied head may be stored a second time; checkedRecipe has compared it.
+  if (recipe.tiedHead) {
+    const head: TensorSpec = { ...recipe.tensors.find(({ role }) => role === "embedding")!, role: "head" };
+    for (const { name } of dialect.values(head, recipe)) unused.delete(name);
+  }
+  const extra = [...unused].filter((name) => !dialect.ignored.test(name));
   const fail = (message: string) => {
     throw new EdgeformerError("invalid_model", `the checkpoint does not match its config.json: ${message}`);
   };
   if (missing.length > 0) fail(`missing tensors: ${listed(missing)}`);
   if (misshapen.length > 0) fail(listed(misshapen));
-  if (extra.length > 0) fail(`tensors that ${architecture} does not have: ${listed(extra)}`);
+  if (extra.length > 0) fail(`tensors that ${recipe.architecture} does not have: ${listed(extra)}`);
+}
+
+/**
+ * Matches a checkpoint's tensors against what its configuration needs, before any of them is read.
+ *
+ * @param config config.json
+ * @throws EdgeformerError `invalid_model` if the two do not match; what the architecture throws
+ */
+export async function openWeights(
+  checkpoint: Checkpoint,
+  config: Record<string, unknown>,
+  dialect: Dialect,
+): Promise<Weights> {
+  const tensors = canonicalTensors(checkpoint, dialect);
+  const { recipe, fields } = await checkedRecipe(config, dialect, tensors);
+  const origins = new Origins(recipe, dialect);
+  checkTensors(origins, recipe, dialect, tensors);
 
   const read = async (name: string, start: number, count: number) => {
     const values = await (tensors.get(name) as CheckpointTensor).read(start, count);
@@ -152,46 +159,71 @@ export async function openWeights(
       throw new EdgeformerError("invalid_model", `${name} holds NaN or infinite weights`);
     return values;
   };
-  const shapes = new Map(expectedTensors(config).map(({ name, shape }) => [name, shape]));
+  /** The rows of one source in the recipe's orientation and order. */
+  const openSource = async (source: Source, columns: number) => {
+    const { name, rows, transposed, rowOrder } = source;
+    if (transposed) {
+      const whole = transpose(await read(name, 0, rows * columns), columns, rows);
+      return async (first: number, count: number) =>
+        whole.subarray(first * columns, (first + count) * columns);
+    }
+    if (rowOrder === undefined)
+      return (first: number, count: number) => read(name, first * columns, count * columns);
+    return async (first: number, count: number) => {
+      const result = new Float32Array(count * columns);
+      for (let i = 0; i < count; i++)
+        result.set(await read(name, rowOrder(first + i) * columns, columns), i * columns);
+      return result;
+    };
+  };
+  const stacked = async (sources: Source[]) => {
+    const parts: Float32Array[] = [];
+    for (const source of sources) parts.push(await (await openSource(source, 1))(0, source.rows));
+    return concatenate(parts);
+  };
   return {
-    architecture,
-    config,
+    recipe,
+    config: fields.resolved,
     async matrix(name) {
-      const [rows, columns] = shapes.get(name) as [number, number];
-      const { names, transposed } = origins.get(name) as Origin;
-      if (transposed) {
-        const whole = transpose(await read(names[0] as string, 0, rows * columns), columns, rows);
-        return {
-          rows,
-          columns,
-          read: async (first, count) => whole.subarray(first * columns, (first + count) * columns),
-        };
-      }
-      const rowsEach = rows / names.length;
+      const { tensor, sources } = origins.values.get(name)!;
+      const { rows, columns } = tensor;
+      const readers = await Promise.all(sources.map((source) => openSource(source, columns)));
       return {
         rows,
         columns,
         async read(first, count) {
-          const result = new Float32Array(count * columns);
-          for (let done = 0; done < count; ) {
-            const row = first + done;
-            const part = Math.floor(row / rowsEach);
-            const take = Math.min(count - done, (part + 1) * rowsEach - row);
-            const from = (row - part * rowsEach) * columns;
-            result.set(await read(names[part] as string, from, take * columns), done * columns);
-            done += take;
+          const parts: Float32Array[] = [];
+          let start = 0;
+          for (const [i, source] of sources.entries()) {
+            const from = Math.max(first - start, 0);
+            const to = Math.min(first + count - start, source.rows);
+            if (from < to) parts.push(await readers[i]!(from, to - from));
+            start += source.rows;
           }
-          return result;
+          return concatenate(parts);
         },
       };
     },
     async vector(name) {
-      const [size] = shapes.get(name) as [number];
-      const [source] = (origins.get(name) as Origin).names;
-      return source === undefined ? new Float32Array(size) : read(source, 0, size);
+      const { tensor, sources } = origins.values.get(name)!;
+      if (tensor.role === "rotary" && recipe.positions.kind === "rotary")
+        return rotaryFrequencies(recipe.positions);
+      return stacked(sources);
     },
+    bias: (name) => stacked(origins.biases.get(name)!.sources),
     close: () => checkpoint.close(),
   };
+}
+
+function concatenate(parts: Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!;
+  const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
 }
 
 function allFinite(values: Float32Array): boolean {
@@ -199,16 +231,4 @@ function allFinite(values: Float32Array): boolean {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += (values[i] as number) * 0;
   return sum === 0;
-}
-
-/** [rows, columns] → [columns, rows], in squares that stay in the cache. */
-export function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(values.length);
-  const square = 32;
-  for (let r0 = 0; r0 < rows; r0 += square)
-    for (let c0 = 0; c0 < columns; c0 += square)
-      for (let c = c0; c < Math.min(c0 + square, columns); c++)
-        for (let r = r0; r < Math.min(r0 + square, rows); r++)
-          result[c * rows + r] = values[r * columns + c] as number;
-  return result;
 }

@@ -1,5 +1,8 @@
 import * as abi from "../../assembly/abi.ts";
-import { type ActivationName, alignUp, type Manifest } from "../format/manifest.ts";
+import { REGION_DESCRIPTOR, REGION_WEIGHTS, REGIONS } from "../../assembly/regions.ts";
+import type { ActivationName, TensorRole, TensorSpec } from "../architectures/recipe.ts";
+import { KINDS } from "../format/kinds.ts";
+import { type ModelLayout, sectionsOf, type TensorInfo } from "../format/layout.ts";
 import type { MemoryPlan } from "./memory.ts";
 
 const ACTIVATION_CODES: Record<ActivationName, number> = {
@@ -10,81 +13,89 @@ const ACTIVATION_CODES: Record<ActivationName, number> = {
   silu: abi.ACTIVATION_SILU,
 };
 
+/** The descriptor's field for each tensor: of the model (M_…) or of its layer (L_…). */
+const ROLE_FIELDS: Record<TensorRole, number> = {
+  embedding: abi.M_EMBEDDING,
+  positions: abi.M_POSITIONS,
+  rotary: abi.M_ROTARY,
+  finalNorm: abi.M_FINAL_NORM,
+  head: abi.M_HEAD,
+  inputNorm: abi.L_INPUT_NORM,
+  queryKeyValue: abi.L_QUERY_KEY_VALUE,
+  queryNorm: abi.L_QUERY_NORM,
+  keyNorm: abi.L_KEY_NORM,
+  attentionOutput: abi.L_ATTENTION_OUTPUT,
+  mlpNorm: abi.L_MLP_NORM,
+  mlpInput: abi.L_MLP_INPUT,
+  mlpOutput: abi.L_MLP_OUTPUT,
+};
+
+const SECTION_FIELDS = { values: abi.W_VALUES, scales: abi.W_SCALES, bias: abi.W_BIAS };
+
+function layerField(layer: number, field: number): number {
+  return abi.M_LAYERS_START + layer * abi.LAYER_FIELDS + field;
+}
+
 /** Writes the descriptor that assembly/abi.ts defines into linear memory. */
-export function writeDescriptor(memory: ArrayBuffer, manifest: Manifest, plan: MemoryPlan): void {
-  const { config } = manifest;
-  const fields = new DataView(memory, plan.offsets.descriptor, plan.sizes.descriptor);
+export function writeDescriptor(
+  memory: ArrayBuffer,
+  { recipe, tensors }: ModelLayout,
+  plan: MemoryPlan,
+): void {
+  const start = plan.offsets[REGION_DESCRIPTOR]!;
+  const fields = new DataView(memory, start, plan.sizes[REGION_DESCRIPTOR]);
   const put = (field: number, value: number) => fields.setUint32(field * 4, value, true);
   const putReal = (field: number, value: number) => fields.setFloat32(field * 4, value, true);
-  const offsets = new Map(manifest.tensors.map((tensor) => [tensor.name, tensor.offset]));
-  const tensor = (name: string) => plan.offsets.weights + offsets.get(name)!;
-  const head = config.tie_word_embeddings ? "wte" : "lm_head";
 
-  put(abi.M_WIDTH, config.n_embd);
-  put(abi.M_WIDTH_PAD, alignUp(config.n_embd, 16));
-  put(abi.M_HEADS, config.n_head);
-  put(abi.M_HEAD_DIM, config.n_embd / config.n_head);
-  put(abi.M_HEAD_DIM_PAD, plan.headDimPad);
-  put(abi.M_INNER, config.n_inner);
-  put(abi.M_INNER_PAD, alignUp(config.n_inner, 16));
-  put(abi.M_LAYERS, config.n_layer);
-  put(abi.M_VOCAB, config.vocab_size);
-  put(abi.M_VOCAB_PAD, alignUp(config.vocab_size, 16));
-  put(abi.M_POSITIONS_PAD, alignUp(config.n_positions, 16));
-  put(abi.M_ACTIVATION, ACTIVATION_CODES[config.activation_function]);
-  putReal(abi.M_EPSILON, config.layer_norm_epsilon);
-  put(abi.M_WTE, tensor("wte.weight"));
-  put(abi.M_WTE_SCALE, tensor("wte.weight.scale"));
-  put(abi.M_WPE, tensor("wpe.weight"));
-  put(abi.M_WPE_SCALE, tensor("wpe.weight.scale"));
-  put(abi.M_LNF_WEIGHT, tensor("ln_f.weight"));
-  put(abi.M_LNF_BIAS, tensor("ln_f.bias"));
-  put(abi.M_HEAD, tensor(`${head}.weight`));
-  put(abi.M_HEAD_SCALE, tensor(`${head}.weight.scale`));
-  put(abi.M_KV, plan.offsets.kv);
-  put(abi.M_KV_LAYER_BYTES, (plan.kvBlocks * plan.kvBlockBytes) / config.n_layer);
+  for (let region = 0; region < REGIONS; region++) put(region, plan.offsets[region]!);
+  put(abi.M_HIDDEN_SIZE, recipe.hiddenSize);
+  put(abi.M_HEADS, recipe.numHeads);
+  put(abi.M_KEY_VALUE_HEADS, recipe.numKeyValueHeads);
+  put(abi.M_HEAD_SIZE, recipe.headSize);
+  put(abi.M_INNER_SIZE, recipe.innerSize);
+  put(abi.M_LAYERS, recipe.layers.length);
+  put(abi.M_VOCAB, recipe.vocabSize);
+  put(abi.M_NORM, recipe.norm === "rms" ? abi.NORM_RMS : abi.NORM_LAYER);
+  putReal(abi.M_EPSILON, recipe.normEpsilon);
+  put(abi.M_ACTIVATION, ACTIVATION_CODES[recipe.activation]);
+  put(abi.M_GATED, recipe.gated ? 1 : 0);
+  putReal(abi.M_EMBEDDING_SCALE, recipe.embeddingScale);
+  put(abi.M_ROTARY_SIZE, recipe.positions.kind === "rotary" ? recipe.positions.size : 0);
+  put(abi.M_KV_LAYER_BYTES, plan.kvBlocks * plan.kvBlockBytes);
   put(abi.M_KV_PLANE, plan.kvBlocks * plan.kvPlaneBytes);
-  put(abi.M_TABLES, plan.offsets.tables);
   put(abi.M_TABLE_STRIDE, plan.blocksPerSequence * 4);
-  put(abi.M_ROWS, plan.offsets.rows);
-  put(abi.M_LOGIT_ROWS, plan.offsets.logitRows);
-  put(abi.M_RNG, plan.offsets.rng);
-  put(abi.M_PAIRS, plan.offsets.pairs);
-  put(abi.M_TOP, plan.offsets.top);
-  put(abi.M_RESIDUAL, plan.offsets.residual);
-  put(abi.M_NORMED, plan.offsets.normed);
-  put(abi.M_QUANTIZED, plan.offsets.quantized);
   put(abi.M_QUANTIZED_STRIDE, plan.quantizedStride);
-  put(abi.M_ROW_SCALE, plan.offsets.rowScale);
-  put(abi.M_ROW_SUM, plan.offsets.rowSum);
-  put(abi.M_STRASSEN, plan.offsets.strassen);
-  put(abi.M_HIDDEN, plan.offsets.hidden);
-  put(abi.M_HIDDEN_STRIDE, plan.hiddenStride);
-  put(abi.M_SCORES, plan.offsets.scores);
-  put(abi.M_PROBS, plan.offsets.probs);
-  put(abi.M_VALUE_SCALES, plan.offsets.valueScales);
-  put(abi.M_HEAD_SUMS, plan.offsets.headSums);
-  put(abi.M_LOGITS, plan.offsets.logits);
+  put(abi.M_OUTPUT_STRIDE, plan.outputStride);
   put(abi.M_LOGITS_STRIDE, plan.logitsStride);
-  put(abi.M_SAMPLER, plan.offsets.sampler);
+  recipe.layers.forEach(({ scoreScale, window }, layer) => {
+    putReal(layerField(layer, abi.L_SCORE_SCALE), scoreScale);
+    put(layerField(layer, abi.L_WINDOW), window);
+  });
 
-  for (let layer = 0; layer < config.n_layer; layer++) {
-    const at = (field: number) => abi.M_LAYERS_START + layer * abi.LAYER_FIELDS + field;
-    const name = (suffix: string) => tensor(`h.${layer}.${suffix}`);
-    const linear = (field: number, suffix: string) => {
-      put(at(field), name(`${suffix}.weight`));
-      put(at(field + 1), name(`${suffix}.weight.scale`));
-      put(at(field + 2), name(`${suffix}.bias`));
-    };
-    put(at(abi.L_LN1_WEIGHT), name("ln_1.weight"));
-    put(at(abi.L_LN1_BIAS), name("ln_1.bias"));
-    linear(abi.L_QKV, "attn.c_attn");
-    linear(abi.L_PROJ, "attn.c_proj");
-    put(at(abi.L_LN2_WEIGHT), name("ln_2.weight"));
-    put(at(abi.L_LN2_BIAS), name("ln_2.bias"));
-    linear(abi.L_FC, "mlp.c_fc");
-    linear(abi.L_MLP_PROJ, "mlp.c_proj");
-    putReal(at(abi.L_ATTENTION_SCALE), config.attention_scales[layer]!);
-    put(at(abi.L_WINDOW), config.attention_windows[layer]!);
+  const places = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  let record = layerField(recipe.layers.length, 0);
+  for (const tensor of recipe.tensors) {
+    writeRecord(put, record, tensor, places.get(tensor.name)!, plan.offsets[REGION_WEIGHTS]!);
+    const field = ROLE_FIELDS[tensor.role];
+    const address = start + record * 4;
+    put(tensor.layer === undefined ? field : layerField(tensor.layer, field), address);
+    if (tensor.role === "embedding" && recipe.tiedHead) put(abi.M_HEAD, address);
+    record += abi.WEIGHT_FIELDS;
   }
+}
+
+/** Writes a weight's record from the descriptor's field `record` on. */
+function writeRecord(
+  put: (field: number, value: number) => void,
+  record: number,
+  tensor: TensorSpec,
+  { kind, offset }: TensorInfo,
+  weights: number,
+): void {
+  put(record + abi.W_KIND, KINDS[kind].code);
+  put(record + abi.W_ROWS, tensor.rows);
+  put(record + abi.W_COLUMNS, tensor.columns);
+  put(record + abi.W_AMPLITUDE, KINDS[kind].amplitude(tensor.columns));
+  for (const section of sectionsOf(tensor, kind).sections)
+    put(record + SECTION_FIELDS[section.name], weights + offset + section.offset);
 }

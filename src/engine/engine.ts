@@ -1,36 +1,23 @@
 import { instantiateSync } from "@assemblyscript/loader";
-import { ROW_BYTES } from "../../assembly/abi.ts";
+import { MAX_PAIRS, ROW_BYTES } from "../../assembly/abi.ts";
+import {
+  REGION_DESCRIPTOR,
+  REGION_LOGIT_ROWS,
+  REGION_LOGITS,
+  REGION_PAIRS,
+  REGION_RESIDUAL,
+  REGION_ROWS,
+  REGION_TABLES,
+  REGION_TOP,
+  REGION_WEIGHTS,
+} from "../../assembly/regions.ts";
 import { EdgeformerError } from "../errors.ts";
-import type { Manifest } from "../format/manifest.ts";
+import { padded } from "../format/align.ts";
+import type { ModelLayout } from "../format/layout.ts";
 import type { TokenLogprob } from "../results.ts";
 import { writeDescriptor } from "./descriptor.ts";
-import { type MemoryPlan, PAIRS, WASM_PAGE } from "./memory.ts";
-
-interface EngineExports {
-  memory: WebAssembly.Memory;
-  setModel(descriptor: number): void;
-  forward(rows: number, wanted: number): void;
-  head(first: number, count: number): void;
-  sample(
-    slot: number,
-    sequence: number,
-    temperature: number,
-    topK: number,
-    topP: number,
-    minP: number,
-  ): number;
-  logSumExp(slot: number): number;
-  logit(slot: number, token: number): number;
-  topLogits(slot: number, k: number): void;
-  addBias(slot: number, count: number): void;
-  penalize(slot: number, count: number, repetition: number, presence: number, frequency: number): void;
-  seed(sequence: number, low: number, high: number, stream: number): void;
-  random(sequence: number): number;
-  exp(x: number): number;
-  sha256Start(): void;
-  sha256Blocks(from: number, bytes: number): void;
-  sha256Finish(from: number, rest: number, total: number): number;
-}
+import type { EngineExports } from "./exports.ts";
+import { type MemoryPlan, WASM_PAGE } from "./memory.ts";
 
 /** A module with one function, `i8x16.splat(0)`: valid only where SIMD is. */
 const SIMD_PROBE = new Uint8Array([
@@ -54,14 +41,18 @@ export class Engine {
   readonly plan: MemoryPlan;
   /** Calls into wasm so far; a decode step makes a constant number of them. */
   calls = 0;
+  private readonly hiddenSize: number;
+  private readonly vocabSize: number;
   private readonly wasm: EngineExports;
   private readonly bytes: Uint8Array;
   private readonly ints: Int32Array;
   private readonly floats: Float32Array;
 
-  /** @throws EdgeformerError `unsupported_model` when the memory cannot be had */
-  constructor(module: WebAssembly.Module, manifest: Manifest, plan: MemoryPlan) {
+  /** @throws EdgeformerError `unsupported_model` when the runtime refuses the memory */
+  constructor(module: WebAssembly.Module, model: ModelLayout, plan: MemoryPlan) {
     this.plan = plan;
+    this.hiddenSize = model.recipe.hiddenSize;
+    this.vocabSize = model.recipe.vocabSize;
     this.wasm = instantiateSync(module, {}).exports as unknown as EngineExports;
     const { memory } = this.wasm;
     try {
@@ -76,8 +67,13 @@ export class Engine {
     this.bytes = new Uint8Array(memory.buffer);
     this.ints = new Int32Array(memory.buffer);
     this.floats = new Float32Array(memory.buffer);
-    writeDescriptor(memory.buffer as ArrayBuffer, manifest, plan);
-    this.wasm.setModel(plan.offsets.descriptor);
+    writeDescriptor(memory.buffer as ArrayBuffer, model, plan);
+    this.wasm.setModel(this.at(REGION_DESCRIPTOR));
+  }
+
+  /** First byte of a region of assembly/regions.ts. */
+  private at(region: number): number {
+    return this.plan.offsets[region]!;
   }
 
   /** Bytes of linear memory, now. */
@@ -87,7 +83,7 @@ export class Engine {
 
   /** Copies bytes of the weight image to their place. */
   writeWeights(offset: number, chunk: Uint8Array): void {
-    this.bytes.set(chunk, this.plan.offsets.weights + offset);
+    this.bytes.set(chunk, this.at(REGION_WEIGHTS) + offset);
   }
 
   hashStart(): void {
@@ -96,12 +92,12 @@ export class Engine {
 
   /** Hashes image bytes from … to−1, a multiple of 64. */
   hashBlocks(from: number, to: number): void {
-    this.wasm.sha256Blocks(this.plan.offsets.weights + from, to - from);
+    this.wasm.sha256Blocks(this.at(REGION_WEIGHTS) + from, to - from);
   }
 
   /** Hashes the last image bytes from … to−1, fewer than 64, of a message of `total` bytes; hexadecimal SHA-256. */
   hashFinish(from: number, to: number, total: number): string {
-    const at = this.wasm.sha256Finish(this.plan.offsets.weights + from, to - from, total);
+    const at = this.wasm.sha256Finish(this.at(REGION_WEIGHTS) + from, to - from, total);
     return Array.from(this.bytes.subarray(at, at + 32), (byte) => byte.toString(16).padStart(2, "0")).join(
       "",
     );
@@ -109,7 +105,7 @@ export class Engine {
 
   /** Row `row` of the next forward pass: a token of a sequence slot at a position. */
   setRow(row: number, token: number, position: number, sequence: number): void {
-    const at = (this.plan.offsets.rows + row * ROW_BYTES) >> 2;
+    const at = (this.at(REGION_ROWS) + row * ROW_BYTES) >> 2;
     this.ints[at] = token;
     this.ints[at + 1] = position;
     this.ints[at + 2] = sequence;
@@ -117,17 +113,40 @@ export class Engine {
 
   /** The `index`-th row whose logits are wanted; ascending. */
   setWanted(index: number, row: number): void {
-    this.ints[(this.plan.offsets.logitRows >> 2) + index] = row;
+    this.ints[(this.at(REGION_LOGIT_ROWS) >> 2) + index] = row;
   }
 
   /** Entry `index` of a sequence slot's block table. */
   setBlock(sequence: number, index: number, block: number): void {
-    this.ints[(this.plan.offsets.tables >> 2) + sequence * this.plan.blocksPerSequence + index] = block;
+    this.ints[(this.at(REGION_TABLES) >> 2) + sequence * this.plan.blocksPerSequence + index] = block;
   }
 
+  /** Every row through the whole model; of the last layer only the wanted rows, in their order. */
   forward(rows: number, wanted: number): void {
     this.calls++;
     this.wasm.forward(rows, wanted);
+  }
+
+  /** Hidden states of the rows' tokens, before the first layer. */
+  embed(rows: number): void {
+    this.wasm.embed(rows);
+  }
+
+  /** The layers from … to−1 on the hidden states of the rows; of the last of them only the wanted rows. */
+  blocks(from: number, to: number, rows: number, wanted: number): void {
+    this.wasm.blocks(from, to, rows, wanted);
+  }
+
+  /** Hidden states of a row between two layers, float32 [hiddenSize]: a view, valid until the next call. */
+  hiddenStates(row: number): Float32Array {
+    const at = this.at(REGION_RESIDUAL) / 4 + row * padded(this.hiddenSize);
+    return this.floats.subarray(at, at + this.hiddenSize);
+  }
+
+  /** Logits of a slot, float32 [vocabSize]: a view, valid until the next call. */
+  logits(slot: number): Float32Array {
+    const at = (this.at(REGION_LOGITS) + slot * this.plan.logitsStride) / 4;
+    return this.floats.subarray(at, at + this.vocabSize);
   }
 
   /** Logits of the wanted rows first … first+count−1 into the slots 0 … count−1; count ≤ plan.logitsSlots. */
@@ -165,7 +184,7 @@ export class Engine {
   topLogprobs(slot: number, count: number, logSumExp: number): TokenLogprob[] {
     if (count === 0) return [];
     this.wasm.topLogits(slot, count);
-    const at = this.plan.offsets.top >> 2;
+    const at = this.at(REGION_TOP) >> 2;
     return Array.from({ length: count }, (_, i) => ({
       id: this.ints[at + 2 * i]!,
       logprob: this.floats[at + 2 * i + 1]! - logSumExp,
@@ -174,9 +193,9 @@ export class Engine {
 
   /** logits[id] += bias. */
   addBias(slot: number, biases: readonly (readonly [id: number, bias: number])[]): void {
-    const at = this.plan.offsets.pairs >> 2;
-    for (let start = 0; start < biases.length; start += PAIRS) {
-      const chunk = biases.slice(start, start + PAIRS);
+    const at = this.at(REGION_PAIRS) >> 2;
+    for (let start = 0; start < biases.length; start += MAX_PAIRS) {
+      const chunk = biases.slice(start, start + MAX_PAIRS);
       chunk.forEach(([id, bias], i) => {
         this.ints[at + 2 * i] = id;
         this.floats[at + 2 * i + 1] = bias;
@@ -193,12 +212,12 @@ export class Engine {
     presence: number,
     frequency: number,
   ): void {
-    const at = this.plan.offsets.pairs >> 2;
+    const at = this.at(REGION_PAIRS) >> 2;
     let filled = 0;
     for (const [id, times] of counts) {
       this.ints[at + 2 * filled] = id;
       this.ints[at + 2 * filled + 1] = times;
-      if (++filled === PAIRS) {
+      if (++filled === MAX_PAIRS) {
         this.wasm.penalize(slot, filled, repetition, presence, frequency);
         filled = 0;
       }

@@ -1,38 +1,9 @@
-// Linear memory, laid out once.
-//
-//   0            64 Ki
-//   ┌────────────┬────────────┬─────────────────────────────────────┬──────────────┬─────────────┬──────────┐
-//   │ compiler's │ descriptor │ control: block tables, batch rows,  │ weights      │ KV blocks   │ scratch  │
-//   │ constants  │ (abi.ts)   │ PRNG states, pairs, top logits      │ (the image)  │ 16 positions│ (below)  │
-//   └────────────┴────────────┴─────────────────────────────────────┴──────────────┴─────────────┴──────────┘
-//
-//   scratch, for R rows: residual f32 [R, width] │ normed f32 [width] │ quantized i16 [R, max(width, inner)] │
-//   row scales f32 [R] │ row sums i32 [R] │ Strassen's factors i16 (strassenBytes) │ hidden f32 [R, max(3 width, inner)]
-//   │ scores and value scales f32 [heads, context] │ probabilities i16 [heads, context] │ sums per head │ logits f32
-//   [slots, vocab] │ sampler: weights f32 [vocab], histogram f64, ids i32 [vocab]
-//
-// Every size but the number of blocks follows from the model and the context; the blocks take what the budget
-// leaves. DistilGPT-2 at 1024 tokens: 82.5 MB of weights, 10.0 MB for each full sequence, 4.4 MB of scratch.
-
-import {
-  ARENA_START,
-  BLOCK_COLUMNS,
-  BLOCK_POSITIONS,
-  HISTOGRAM_BUCKETS,
-  LAYER_FIELDS,
-  M_LAYERS_START,
-  MAX_ROWS,
-  MAX_TOP,
-  RNG_BYTES,
-  ROW_BYTES,
-  STRASSEN_COLUMNS,
-  STRASSEN_RESTS,
-} from "../../assembly/abi.ts";
+import { ARENA_START, BLOCK_POSITIONS, MAX_ROWS } from "../../assembly/abi.ts";
+import { kvBlockBytes, kvPlaneBytes, REGIONS, regionBytes, Shape } from "../../assembly/regions.ts";
 import { EdgeformerError } from "../errors.ts";
-import { alignUp, imageLayout, type ModelConfig } from "../format/manifest.ts";
+import { alignUp, padded } from "../format/align.ts";
+import { imageBytes, type ModelLayout } from "../format/layout.ts";
 
-/** (token, count or bias) pairs that cross into wasm at once. */
-export const PAIRS = 1024;
 export const WASM_PAGE = 65536;
 const MAX_MEMORY = 65535 * WASM_PAGE;
 
@@ -53,7 +24,7 @@ const MIN_CHOSEN_CONTEXT = 128;
 
 /** What decides how much linear memory a model takes. */
 export interface MemoryOptions {
-  /** Positions of the longest sequence. [n_positions, less where `memoryLimit` does not allow it] */
+  /** Positions of the longest sequence. [maxPositions, less where `memoryLimit` does not allow it] */
   context?: number;
   /** Sequences that can run at once. [8] */
   maxSequences?: number;
@@ -70,47 +41,21 @@ export interface MemoryPlan {
   kvBlocks: number;
   maxRows: number;
   logitsSlots: number;
-  /** Sizes in bytes that the descriptor carries. */
-  headDimPad: number;
-  kvPlaneBytes: number;
+  /** Bytes of a KV block in one layer, and in one plane of it. */
   kvBlockBytes: number;
+  kvPlaneBytes: number;
   blocksPerSequence: number;
+  /** Bytes from one row to the next. */
   quantizedStride: number;
-  hiddenStride: number;
+  outputStride: number;
   logitsStride: number;
-  /** First byte of each region. */
-  offsets: Record<RegionName, number>;
+  /** First byte of each region of assembly/regions.ts. */
+  offsets: number[];
   /** Bytes of each region. */
-  sizes: Record<RegionName, number>;
+  sizes: number[];
   /** Size of linear memory, whole pages. */
   bytes: number;
 }
-
-const REGIONS = [
-  "descriptor",
-  "tables",
-  "rows",
-  "logitRows",
-  "rng",
-  "pairs",
-  "top",
-  "weights",
-  "kv",
-  "residual",
-  "normed",
-  "quantized",
-  "rowScale",
-  "rowSum",
-  "strassen",
-  "hidden",
-  "scores",
-  "valueScales",
-  "probs",
-  "headSums",
-  "logits",
-  "sampler",
-] as const;
-export type RegionName = (typeof REGIONS)[number];
 
 function within(value: number, name: string, minimum: number, maximum: number): number {
   if (!Number.isInteger(value) || value < minimum || value > maximum)
@@ -124,74 +69,29 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** Sizes that the model alone decides. */
-function geometry(config: ModelConfig) {
-  const width = alignUp(config.n_embd, 16);
-  const inner = alignUp(config.n_inner, 16);
-  const headDimPad = alignUp(config.n_embd / config.n_head, 16);
-  const kvPlaneBytes = (config.n_head * BLOCK_POSITIONS * headDimPad) / 2;
-  const kvScaleBytes = config.n_head * BLOCK_POSITIONS * 8;
-  return {
-    width,
-    inner,
-    weights: imageLayout(config).bytes,
-    headDimPad,
-    kvBlockBytes: config.n_layer * (4 * kvPlaneBytes + kvScaleBytes),
-    kvPlaneBytes,
-    logitsStride: alignUp(config.vocab_size, 16) * 4,
-    quantizedStride: Math.max(width, inner) * 2,
-    hiddenStride: Math.max(alignUp(3 * config.n_embd, 16), inner) * 4,
-  };
+/** What the model alone decides of its shape. */
+function modelShape(model: ModelLayout): Shape {
+  const { recipe } = model;
+  const matrices = recipe.tensors.filter(({ form }) => form === "matrix");
+  const shape = new Shape();
+  shape.layers = recipe.layers.length;
+  shape.weightRecords = recipe.tensors.length;
+  shape.weightBytes = imageBytes(model);
+  shape.heads = recipe.numHeads;
+  shape.keyValueHeads = recipe.numKeyValueHeads;
+  shape.headSize = padded(recipe.headSize);
+  shape.hiddenSize = padded(recipe.hiddenSize);
+  shape.columns = Math.max(...matrices.map(({ columns }) => padded(columns)));
+  shape.outputs = Math.max(
+    ...matrices.filter(({ layer }) => layer !== undefined).map(({ rows }) => padded(rows)),
+  );
+  shape.rotarySize = recipe.positions.kind === "rotary" ? recipe.positions.size : 0;
+  shape.vocabulary = padded(recipe.vocabSize);
+  return shape;
 }
 
 function blocksFor(context: number): number {
   return Math.ceil(context / BLOCK_POSITIONS);
-}
-
-/** Bytes that the matrix kernel's factors take for up to `columns` columns and MAX_ROWS rows (assembly/kernels/strassen.ts). */
-export function strassenBytes(columns: number): number {
-  if (columns < STRASSEN_COLUMNS) return 0;
-  const products = 7;
-  const blocks = Math.ceil(columns / BLOCK_COLUMNS);
-  const tiles = 4 * columns + blocks * (16 + 8 * STRASSEN_RESTS);
-  return products * (8 * BLOCK_COLUMNS + (MAX_ROWS / 8) * tiles);
-}
-
-/** Bytes of every region, without KV blocks. */
-function regionSizes(
-  config: ModelConfig,
-  sizesOf: ReturnType<typeof geometry>,
-  context: number,
-  maxSequences: number,
-  logitsSlots: number,
-): Record<RegionName, number> {
-  const { width, headDimPad, logitsStride } = sizesOf;
-  const scores = Math.max(blocksFor(context) * BLOCK_POSITIONS, headDimPad);
-  return {
-    descriptor: (M_LAYERS_START + LAYER_FIELDS * config.n_layer) * 4,
-    tables: maxSequences * blocksFor(context) * 4,
-    rows: MAX_ROWS * ROW_BYTES,
-    logitRows: MAX_ROWS * 4,
-    rng: maxSequences * RNG_BYTES,
-    pairs: PAIRS * 8,
-    top: MAX_TOP * 8,
-    weights: sizesOf.weights,
-    kv: 0,
-    residual: MAX_ROWS * width * 4,
-    // The last head's padded dimensions spill over the end.
-    normed: (width + headDimPad) * 4,
-    quantized: MAX_ROWS * sizesOf.quantizedStride,
-    rowScale: MAX_ROWS * 4,
-    rowSum: MAX_ROWS * 4,
-    strassen: strassenBytes(Math.max(width, sizesOf.inner)),
-    hidden: MAX_ROWS * sizesOf.hiddenStride,
-    scores: config.n_head * scores * 4,
-    valueScales: config.n_head * scores * 4,
-    probs: config.n_head * scores * 2,
-    headSums: config.n_head * (8 + headDimPad * 8) + 16,
-    logits: logitsSlots * logitsStride,
-    sampler: logitsStride * 2 + HISTOGRAM_BUCKETS * 8,
-  };
 }
 
 /** The longest context up to `longest` for which `fits` holds, which must hold for all shorter ones; 0 if none. */
@@ -211,65 +111,67 @@ function longestContext(longest: number, fits: (context: number) => boolean): nu
  *
  * @throws EdgeformerError `unsupported_model` when the model does not fit, saying how much it needs
  */
-export function planMemory(config: ModelConfig, options: MemoryOptions = {}): MemoryPlan {
+export function planMemory(model: ModelLayout, options: MemoryOptions = {}): MemoryPlan {
   const maxSequences = within(options.maxSequences ?? 8, "maxSequences", 1, MAX_ROWS);
   const limit = Math.min(options.memoryLimit ?? MAX_MEMORY, MAX_MEMORY);
   // Two at least, so that a sequence which runs alone can check a guess.
   const logitsSlots = Math.min(Math.max(maxSequences, 2), 8);
-  const sizesOf = geometry(config);
-  const { kvBlockBytes } = sizesOf;
+  const { maxPositions } = model.recipe;
+  const shape = Object.assign(modelShape(model), { maxSequences, logitsSlots });
+  const layerBlockBytes = kvBlockBytes(shape.keyValueHeads, shape.headSize);
+  const blockBytes = shape.layers * layerBlockBytes;
 
-  const sizesAt = (context: number) => regionSizes(config, sizesOf, context, maxSequences, logitsSlots);
+  const sizesAt = (context: number, kvBlocks: number) => {
+    const full = { ...shape, blocksPerSequence: blocksFor(context), kvBlocks };
+    return Array.from({ length: REGIONS }, (_, region) => regionBytes(region, full));
+  };
   const fixedAt = (context: number) =>
-    Object.values(sizesAt(context)).reduce((sum, size) => sum + alignUp(size, 64), ARENA_START);
+    sizesAt(context, 0).reduce((sum, size) => sum + alignUp(size, 64), ARENA_START);
   const roomAt = (context: number) =>
-    Math.floor((Math.floor(limit / WASM_PAGE) * WASM_PAGE - fixedAt(context)) / kvBlockBytes);
+    Math.floor((Math.floor(limit / WASM_PAGE) * WASM_PAGE - fixedAt(context)) / blockBytes);
   if (options.kvBlocks !== undefined) within(options.kvBlocks, "kvBlocks", 1, 1 << 20);
   const leastBlocks = (context: number) => options.kvBlocks ?? blocksFor(context);
   const fits = (context: number) => roomAt(context) >= leastBlocks(context);
 
-  const shortest = Math.min(config.n_positions, MIN_CHOSEN_CONTEXT);
+  const shortest = Math.min(maxPositions, MIN_CHOSEN_CONTEXT);
   const context =
     options.context === undefined
-      ? Math.max(longestContext(config.n_positions, fits), shortest)
-      : within(options.context, "context", 1, config.n_positions);
+      ? Math.max(longestContext(maxPositions, fits), shortest)
+      : within(options.context, "context", 1, maxPositions);
   if (!fits(context)) {
-    const needed = alignUp(fixedAt(context) + leastBlocks(context) * kvBlockBytes, WASM_PAGE);
+    const needed = alignUp(fixedAt(context) + leastBlocks(context) * blockBytes, WASM_PAGE);
     throw new EdgeformerError(
       "unsupported_model",
-      `the model needs ${megabytes(needed)} of WebAssembly memory at a context of ${context} tokens, ${megabytes(sizesOf.weights)} of them for its weights, ` +
+      `the model needs ${megabytes(needed)} of WebAssembly memory at a context of ${context} tokens, ${megabytes(shape.weightBytes)} of them for its weights, ` +
         `but ${megabytes(limit)} are allowed: ` +
-        (sizesOf.weights < limit && context > shortest
+        (shape.weightBytes < limit && context > shortest
           ? "choose a shorter context or a smaller model, or raise memoryLimit"
           : "use a smaller model (DistilGPT-2, with 82 M parameters, fits a 128 MB isolate), or raise memoryLimit where there is more memory"),
     );
   }
   const blocksPerSequence = blocksFor(context);
   const kvBlocks = options.kvBlocks ?? Math.min(blocksPerSequence * maxSequences, roomAt(context));
-  const sizes = sizesAt(context);
-  sizes.kv = kvBlocks * kvBlockBytes;
-
-  const offsets = {} as Record<RegionName, number>;
-  let offset = ARENA_START;
-  for (const name of REGIONS) {
-    offsets[name] = offset;
-    offset += alignUp(sizes[name], 64);
-  }
+  const sizes = sizesAt(context, kvBlocks);
+  let end = ARENA_START;
+  const offsets = sizes.map((size) => {
+    const offset = end;
+    end += alignUp(size, 64);
+    return offset;
+  });
   return {
     context,
     maxSequences,
     kvBlocks,
     maxRows: MAX_ROWS,
     logitsSlots,
-    headDimPad: sizesOf.headDimPad,
-    kvPlaneBytes: sizesOf.kvPlaneBytes,
-    kvBlockBytes,
+    kvBlockBytes: layerBlockBytes,
+    kvPlaneBytes: kvPlaneBytes(shape.keyValueHeads, shape.headSize),
     blocksPerSequence,
-    quantizedStride: sizesOf.quantizedStride,
-    hiddenStride: sizesOf.hiddenStride,
-    logitsStride: sizesOf.logitsStride,
+    quantizedStride: shape.columns * 2,
+    outputStride: shape.outputs * 4,
+    logitsStride: shape.vocabulary * 4,
     offsets,
     sizes,
-    bytes: alignUp(offset, WASM_PAGE),
+    bytes: alignUp(end, WASM_PAGE),
   };
 }

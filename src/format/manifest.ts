@@ -1,36 +1,15 @@
+import { ConfigFields } from "../architectures/config-fields.ts";
+import { recipeOf } from "../architectures/index.ts";
+import type { Recipe } from "../architectures/recipe.ts";
 import { EdgeformerError } from "../errors.ts";
+import { isWeightKind, KINDS } from "./kinds.ts";
+import { imageBytes, placeTensors, type TensorInfo } from "./layout.ts";
 
 /** The version of the model directory's format that this library reads and writes. */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 
 /** Largest part that the converter writes: a Workers static asset may have 25 MiB. */
 export const MAX_PART_BYTES = 20 * 1024 * 1024;
-
-/** The activation functions that the engine has. */
-export const ACTIVATIONS = ["gelu_new", "gelu_pytorch_tanh", "gelu", "relu", "silu"] as const;
-
-/** An activation function of the feed-forward block, under its Hugging Face name. */
-export type ActivationName = (typeof ACTIVATIONS)[number];
-
-/** Hyper-parameters under their names in Hugging Face's `GPT2Config`, defaults resolved. */
-export interface ModelConfig {
-  n_embd: number;
-  n_head: number;
-  n_layer: number;
-  n_inner: number;
-  /** Positions that the checkpoint was trained for: the longest possible context. */
-  n_positions: number;
-  vocab_size: number;
-  layer_norm_epsilon: number;
-  activation_function: ActivationName;
-  tie_word_embeddings: boolean;
-  bos_token_id: number | null;
-  eos_token_id: number | null;
-  /** Per layer: the factor on q·k before the softmax (1/√headDim for GPT-2, 1 for GPT-Neo). */
-  attention_scales: number[];
-  /** Per layer: how many positions a token sees, itself included; 0 for all (GPT-Neo's local layers: 256). */
-  attention_windows: number[];
-}
 
 /** How text becomes token ids. */
 export type TokenizerInfo =
@@ -43,22 +22,6 @@ export type TokenizerInfo =
       /** A vocabulary that the runtime does not know: prompts and completions are token ids. */
       type: "none";
     };
-
-/**
- * One tensor of the memory image. `int8` matrices are [outputs, inputs], packed as assembly/abi.ts draws, and
- * have a companion `NAME.scale`, float32 [outputs]. `float32` vectors are plain.
- */
-export interface TensorInfo {
-  name: string;
-  dtype: "int8" | "float32";
-  /** Logical shape, before padding. */
-  shape: number[];
-  packing: "plane8x768" | "none";
-  /** First byte within the image, a multiple of 64. */
-  offset: number;
-  /** Bytes stored, padding of the packing included. */
-  bytes: number;
-}
 
 /** One file of the memory image; parts follow each other without a gap. */
 export interface PartInfo {
@@ -79,13 +42,15 @@ export interface Fidelity {
   top1_agreement: number;
 }
 
-/** model.json. */
-export interface Manifest {
+/** What model.json holds. */
+export interface ManifestFile {
   format: "edgeformer";
   version: number;
   name: string;
-  architecture: "gpt2" | "gpt_neo";
-  config: ModelConfig;
+  /** transformers' `model_type`. */
+  architecture: string;
+  /** What the recipe is made from, under Hugging Face's names, defaults filled in. */
+  config: Record<string, unknown>;
   tokenizer: TokenizerInfo;
   tensors: TensorInfo[];
   /** The image, cut into files, in order. */
@@ -96,67 +61,14 @@ export interface Manifest {
   chat_template?: string;
 }
 
-/** Rounded up to a multiple of `unit`, a power of two. */
-export function alignUp(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit;
+/** A checked model.json, and the recipe that its configuration makes. */
+export interface Manifest extends ManifestFile {
+  recipe: Recipe;
 }
 
-/** Name, shape and type of each tensor of the image, in the order in which the forward pass reads them. */
-export function expectedTensors(config: ModelConfig): Pick<TensorInfo, "name" | "dtype" | "shape">[] {
-  const { n_embd, n_inner, n_layer, n_positions, vocab_size } = config;
-  const tensors: Pick<TensorInfo, "name" | "dtype" | "shape">[] = [];
-  const matrix = (name: string, outputs: number, inputs: number) => {
-    tensors.push({ name, dtype: "int8", shape: [outputs, inputs] });
-    tensors.push({ name: `${name}.scale`, dtype: "float32", shape: [outputs] });
-  };
-  const vector = (name: string, size: number) => tensors.push({ name, dtype: "float32", shape: [size] });
-  const linear = (name: string, outputs: number, inputs: number) => {
-    matrix(`${name}.weight`, outputs, inputs);
-    vector(`${name}.bias`, outputs);
-  };
-  const norm = (name: string) => {
-    vector(`${name}.weight`, n_embd);
-    vector(`${name}.bias`, n_embd);
-  };
-  matrix("wpe.weight", n_positions, n_embd);
-  for (let i = 0; i < n_layer; i++) {
-    norm(`h.${i}.ln_1`);
-    linear(`h.${i}.attn.c_attn`, 3 * n_embd, n_embd);
-    linear(`h.${i}.attn.c_proj`, n_embd, n_embd);
-    norm(`h.${i}.ln_2`);
-    linear(`h.${i}.mlp.c_fc`, n_inner, n_embd);
-    linear(`h.${i}.mlp.c_proj`, n_embd, n_inner);
-  }
-  norm("ln_f");
-  matrix("wte.weight", vocab_size, n_embd);
-  if (!config.tie_word_embeddings) matrix("lm_head.weight", vocab_size, n_embd);
-  return tensors;
-}
-
-/** Bytes that a tensor takes in the image: packed matrices and vectors are padded to multiples of 16. */
-export function storedBytes(tensor: Pick<TensorInfo, "dtype" | "shape">): number {
-  const elements = tensor.shape.reduce((product, size) => product * alignUp(size, 16), 1);
-  return elements * (tensor.dtype === "int8" ? 1 : 4);
-}
-
-/**
- * The tensor directory of a model: `expectedTensors` with their places, each 64-byte aligned.
- * `bytes` is the size of the whole image.
- */
-export function imageLayout(config: ModelConfig): { tensors: TensorInfo[]; bytes: number } {
-  let offset = 0;
-  const tensors = expectedTensors(config).map((tensor): TensorInfo => {
-    const bytes = storedBytes(tensor);
-    const placed: TensorInfo = {
-      ...tensor,
-      packing: tensor.dtype === "int8" ? "plane8x768" : "none",
-      offset,
-      bytes,
-    };
-    offset = alignUp(offset + bytes, 64);
-    return placed;
-  });
-  return { tensors, bytes: offset };
+/** What is written to disk: everything but what can be worked out from the rest. */
+export function manifestFile({ recipe: _, ...file }: Manifest): ManifestFile {
+  return file;
 }
 
 function fail(message: string): never {
@@ -184,47 +96,6 @@ function text(value: unknown, name: string): string {
   return value;
 }
 
-function parseConfig(value: unknown): ModelConfig {
-  const raw = object(value, "config");
-  const n_layer = integer(raw.n_layer, "config.n_layer", 1, 1024);
-  const vocab_size = integer(raw.vocab_size, "config.vocab_size", 1, 1 << 20);
-  const perLayer = (key: string) => {
-    const values = list(raw[key], `config.${key}`);
-    if (
-      values.length !== n_layer ||
-      !values.every((v) => typeof v === "number" && Number.isFinite(v) && v >= 0)
-    )
-      fail(`config.${key} must be ${n_layer} numbers`);
-    return values as number[];
-  };
-  const tokenId = (key: string) =>
-    raw[key] === null ? null : integer(raw[key], `config.${key}`, 0, vocab_size - 1);
-  const config: ModelConfig = {
-    n_embd: integer(raw.n_embd, "config.n_embd", 1, 1 << 14),
-    n_head: integer(raw.n_head, "config.n_head", 1, 1 << 10),
-    n_layer,
-    n_inner: integer(raw.n_inner, "config.n_inner", 1, 1 << 16),
-    n_positions: integer(raw.n_positions, "config.n_positions", 1, 1 << 16),
-    vocab_size,
-    layer_norm_epsilon: raw.layer_norm_epsilon as number,
-    activation_function: raw.activation_function as ActivationName,
-    tie_word_embeddings: raw.tie_word_embeddings as boolean,
-    bos_token_id: tokenId("bos_token_id"),
-    eos_token_id: tokenId("eos_token_id"),
-    attention_scales: perLayer("attention_scales"),
-    attention_windows: perLayer("attention_windows"),
-  };
-  const epsilon = config.layer_norm_epsilon;
-  if (typeof epsilon !== "number" || !(epsilon > 0 && epsilon < 1))
-    fail("config.layer_norm_epsilon must be in (0, 1)");
-  if (!ACTIVATIONS.includes(config.activation_function))
-    fail(`config.activation_function must be one of ${ACTIVATIONS.join(", ")}`);
-  if (typeof config.tie_word_embeddings !== "boolean")
-    fail("config.tie_word_embeddings must be true or false");
-  if (config.n_embd % config.n_head !== 0) fail("config.n_embd must be a multiple of config.n_head");
-  return config;
-}
-
 function parseTokenizer(value: unknown, vocabSize: number): TokenizerInfo {
   const raw = object(value, "tokenizer");
   if (raw.type === "none") return { type: "none" };
@@ -233,6 +104,50 @@ function parseTokenizer(value: unknown, vocabSize: number): TokenizerInfo {
   for (const [token, id] of Object.entries(added))
     integer(id, `tokenizer.added_tokens[${JSON.stringify(token)}]`, 0, vocabSize - 1);
   return { type: "r50k_base", added_tokens: added as Record<string, number> };
+}
+
+/**
+ * The recipe of a stored configuration. It holds every field that the recipe reads, defaults filled in, so a field that
+ * is missing or reads as something else is damage.
+ */
+function parseRecipe(architecture: string, config: Record<string, unknown>): Recipe {
+  const fields = new ConfigFields({ ...config, model_type: architecture }, "model.json: config.");
+  let recipe: Recipe;
+  try {
+    recipe = recipeOf(fields);
+  } catch (cause) {
+    // What cannot be run cannot have been written by the converter.
+    throw new EdgeformerError("invalid_model", (cause as Error).message, { cause });
+  }
+  for (const [name, value] of Object.entries(fields.resolved))
+    if (JSON.stringify(config[name]) !== JSON.stringify(value))
+      fail(`config.${name} is ${JSON.stringify(config[name])}, but reads as ${JSON.stringify(value)}`);
+  return recipe;
+}
+
+/** The tensors, which must be those that the recipe lists, in kinds that exist, without gap or overlap. */
+function parseTensors(value: unknown, recipe: Recipe): TensorInfo[] {
+  const entries = list(value, "tensors").map((entry, i) => object(entry, `tensors[${i}]`));
+  if (entries.length !== recipe.tensors.length)
+    fail(`tensors: ${entries.length} entries, but the configuration needs ${recipe.tensors.length}`);
+  const kinds = new Map(
+    recipe.tensors.map((tensor, i) => {
+      const { kind } = entries[i]!;
+      if (!isWeightKind(kind) || KINDS[kind].form !== tensor.form)
+        fail(`tensors[${i}].kind is ${JSON.stringify(kind)}, which is no way to store ${tensor.name}`);
+      return [tensor, kind];
+    }),
+  );
+  const { tensors } = placeTensors(recipe, (tensor) => kinds.get(tensor)!);
+  tensors.forEach((expected, i) => {
+    const found = entries[i]!;
+    for (const key of ["name", "rows", "columns", "offset", "bytes"] as const)
+      if (found[key] !== expected[key])
+        fail(
+          `tensors[${i}].${key} is ${JSON.stringify(found[key])}, but the configuration needs ${JSON.stringify(expected[key])} (${expected.name})`,
+        );
+  });
+  return tensors;
 }
 
 /**
@@ -248,21 +163,10 @@ export function parseManifest(value: unknown): Manifest {
     fail(
       `format version ${JSON.stringify(raw.version)}, but this library reads version ${FORMAT_VERSION}; convert the checkpoint again`,
     );
-  if (raw.architecture !== "gpt2" && raw.architecture !== "gpt_neo")
-    fail(`architecture must be "gpt2" or "gpt_neo", not ${JSON.stringify(raw.architecture)}`);
-  const config = parseConfig(raw.config);
-  const image = imageLayout(config);
-  const tensors = list(raw.tensors, "tensors");
-  if (tensors.length !== image.tensors.length)
-    fail(`tensors: ${tensors.length} entries, but the configuration needs ${image.tensors.length}`);
-  image.tensors.forEach((expected, i) => {
-    const found = object(tensors[i], `tensors[${i}]`);
-    for (const key of ["name", "dtype", "shape", "packing", "offset", "bytes"] as const)
-      if (JSON.stringify(found[key]) !== JSON.stringify(expected[key]))
-        fail(
-          `tensors[${i}].${key} is ${JSON.stringify(found[key])}, but the configuration needs ${JSON.stringify(expected[key])} (${expected.name})`,
-        );
-  });
+  const config = object(raw.config, "config");
+  const architecture = text(raw.architecture, "architecture");
+  const recipe = parseRecipe(architecture, config);
+  const tensors = parseTensors(raw.tensors, recipe);
   const parts = list(raw.parts, "parts").map((entry, i): PartInfo => {
     const part = object(entry, `parts[${i}]`);
     const file = text(part.file, `parts[${i}].file`);
@@ -272,16 +176,18 @@ export function parseManifest(value: unknown): Manifest {
     return { file, bytes: integer(part.bytes, `parts[${i}].bytes`, 1, 2 ** 31), sha256 };
   });
   const total = parts.reduce((sum, part) => sum + part.bytes, 0);
-  if (total !== image.bytes) fail(`parts hold ${total} bytes, but the tensors need ${image.bytes}`);
+  const needed = imageBytes({ recipe, tensors });
+  if (total !== needed) fail(`parts hold ${total} bytes, but the tensors need ${needed}`);
   const provenance = object(raw.provenance, "provenance");
   return {
     format: "edgeformer",
     version: FORMAT_VERSION,
     name: text(raw.name, "name"),
-    architecture: raw.architecture,
+    architecture,
     config,
-    tokenizer: parseTokenizer(raw.tokenizer, config.vocab_size),
-    tensors: image.tensors,
+    recipe,
+    tokenizer: parseTokenizer(raw.tokenizer, recipe.vocabSize),
+    tensors,
     parts,
     provenance: {
       source: text(provenance.source, "provenance.source"),

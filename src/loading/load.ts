@@ -1,3 +1,4 @@
+import { REGION_WEIGHTS } from "../../assembly/regions.ts";
 import { Engine, requireSimd } from "../engine/engine.ts";
 import { type MemoryPlan, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
@@ -154,7 +155,7 @@ class PartsLoader {
     this.#engine = engine;
     this.#options = options;
     this.#parts = parts;
-    this.#total = engine.plan.sizes.weights;
+    this.#total = engine.plan.sizes[REGION_WEIGHTS]!;
   }
 
   async load(): Promise<void> {
@@ -248,8 +249,8 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
       { param: "promptLookup" },
     );
   const manifest = await loadManifest(source, signal);
-  const plan = planMemory(manifest.config, options);
-  const key = JSON.stringify([manifest.config, plan]);
+  const plan = planMemory(manifest, options);
+  const key = JSON.stringify([manifest.config, manifest.tensors, plan]);
   const engine = takeEngine(module, manifest, plan, key);
   try {
     await new PartsLoader(engine, options, manifest.parts).load();

@@ -1,6 +1,5 @@
 import type { Engine } from "../engine/engine.ts";
 import type { EdgeformerError } from "../errors.ts";
-import type { ModelConfig } from "../format/manifest.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { FinishReason, GenerateChunk, GeneratedLogprob, Score, TokenLogprob } from "../results.ts";
 import { TextStream } from "../text/stream.ts";
@@ -51,7 +50,7 @@ export class Generation implements Sequence {
   constructor(
     prompt: readonly number[],
     private readonly options: ResolvedOptions,
-    config: ModelConfig,
+    eosTokenIds: readonly number[],
     private readonly tokenizer: Tokenizer | undefined,
   ) {
     this.ids = [...prompt];
@@ -65,7 +64,7 @@ export class Generation implements Sequence {
       options.repetitionPenalty !== 1 || options.presencePenalty !== 0 || options.frequencyPenalty !== 0;
     if (this.penalized) for (const id of prompt) this.counts.set(id, 0);
     this.stopIds = new Set(options.stopTokenIds);
-    if (!options.ignoreEos && config.eos_token_id !== null) this.stopIds.add(config.eos_token_id);
+    if (!options.ignoreEos) for (const id of eosTokenIds) this.stopIds.add(id);
     if (options.maxTokens === 0) this.finish("length", []);
   }
 

@@ -74,7 +74,7 @@ describe("a bad checkpoint is one clear sentence, exit code 1, and nothing left 
   test.each<[string, Change, string]>([
     ["no config.json", ({ remove }) => remove("config.json"), "no config.json"],
     ["config.json that is no JSON", ({ write }) => write("config.json", "{"), "config.json is not JSON"],
-    ["another architecture", ({ config }) => void (config.model_type = "llama"), "supported are GPT-2"],
+    ["another architecture", ({ config }) => void (config.model_type = "mamba"), "supported are GPT-2"],
     ["no weights", ({ remove }) => remove("model.safetensors"), "no weights"],
     [
       "a missing tensor",

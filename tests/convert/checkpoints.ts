@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import { parseCheckpointConfig } from "../../src/convert/config.ts";
+import { ConfigFields } from "../../src/architectures/config-fields.ts";
+import { recipeOf } from "../../src/architectures/index.ts";
+import { dialectOf } from "../../src/convert/dialects/index.ts";
 import { openCheckpoint } from "../../src/convert/formats/open.ts";
 import { localSource, readJson } from "../../src/convert/inputs/files.ts";
 import { mergeLora } from "../../src/convert/lora.ts";
@@ -19,11 +21,13 @@ export function temporaryDirectory(): string {
 /** A checkpoint's weights, with the adapter in its folder `adapter`, if there is one. */
 export async function weightsOf(directory: string): Promise<Weights> {
   const source = (await localSource(directory))!;
-  const { architecture, config } = parseCheckpointConfig(await readJson(source, "config.json"));
+  const config = (await readJson(source, "config.json")) as Record<string, unknown>;
+  const recipe = recipeOf(new ConfigFields(config));
+  const dialect = dialectOf(recipe.architecture);
   let { checkpoint } = await openCheckpoint(source);
   const adapter = await localSource(join(directory, "adapter"));
-  if (adapter) ({ checkpoint } = await mergeLora(checkpoint, adapter, architecture));
-  return openWeights(checkpoint, architecture, config);
+  if (adapter) ({ checkpoint } = await mergeLora(checkpoint, adapter, dialect, recipe));
+  return openWeights(checkpoint, config, dialect);
 }
 
 type Quantizer = (weights: Float32Array, rows: number, columns: number) => QuantizedRows;

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseCheckpointConfig } from "../../src/convert/config.ts";
+import { ConfigFields } from "../../src/architectures/config-fields.ts";
+import { recipeOf } from "../../src/architectures/index.ts";
 import { type Checkpoint, elements } from "../../src/convert/formats/checkpoint.ts";
 import { halfToFloat, isFloatDtype, toFloat32 } from "../../src/convert/formats/dtype.ts";
 import { readPickle } from "../../src/convert/formats/pickle.ts";
@@ -184,12 +185,12 @@ describe("config.json", () => {
   test.each<[string, unknown, string]>([
     [
       "another architecture",
-      { model_type: "llama" },
-      'the architecture "llama" is not supported; supported are GPT-2',
+      { model_type: "mamba" },
+      'model_type "mamba": this architecture is not supported; supported are GPT-2',
     ],
     ["the first GPT", { afn: "gelu", n_embd: 768 }, "supported are GPT-2"],
     ["an unknown activation", { ...gpt2, activation_function: "mish" }, "gelu_new"],
-    ["heads that do not divide the width", { ...gpt2, n_head: 3 }, "multiple of n_head"],
+    ["heads that do not divide the width", { ...gpt2, n_head: 3 }, "n_head (3) must divide n_embd"],
     ["a size that is no number", { ...gpt2, n_layer: "2" }, "n_layer must be a positive integer"],
     ["no size", { model_type: "gpt2", n_head: 2, n_layer: 2 }, "n_embd is missing"],
     ["cross-attention", { ...gpt2, add_cross_attention: true }, "cross-attention"],
@@ -201,7 +202,7 @@ describe("config.json", () => {
     ],
     ["too many layers", { ...gpt2, n_layer: 1e6 }, "1024"],
   ])("with %s is refused", (_, value, message) => {
-    expect(() => parseCheckpointConfig(value)).toThrow(message);
+    expect(() => recipeOf(new ConfigFields(value))).toThrow(message);
   });
 
   test("is an error with a code, whatever it holds", () => {
@@ -220,7 +221,7 @@ describe("config.json", () => {
     fc.assert(
       fc.property(fields, fc.constantFrom("gpt2", "gpt_neo"), (config, model_type) => {
         try {
-          parseCheckpointConfig({ ...gpt2, ...config, model_type });
+          recipeOf(new ConfigFields({ ...gpt2, ...config, model_type }));
         } catch (error) {
           expect(error).toBeInstanceOf(EdgeformerError);
         }

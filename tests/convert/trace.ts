@@ -18,14 +18,16 @@ export async function traceLayers(directory: string, weights: Weights, ids: numb
   const probe = new EngineProbe(await engineModule(), manifest, ids.length);
   await probe.load(readImage(directory, manifest));
   const errors: LayerError[] = [];
-  await referenceStates(weights, [ids], (layer, expected) => {
-    const found = probe.hiddenStates(ids, layer + 1);
-    let [difference, norm] = [0, 0];
-    expected.forEach((value, i) => {
-      difference += (value - found[i]!) ** 2;
-      norm += value ** 2;
-    });
-    errors.push({ layer, error: Math.sqrt(difference / norm) });
+  await referenceStates(weights, [ids], {
+    onLayer: (layer, expected) => {
+      const found = probe.hiddenStates(ids, layer + 1);
+      let [difference, norm] = [0, 0];
+      expected.forEach((value, i) => {
+        difference += (value - found[i]!) ** 2;
+        norm += value ** 2;
+      });
+      errors.push({ layer, error: Math.sqrt(difference / norm) });
+    },
   });
   return errors;
 }

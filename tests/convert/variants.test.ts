@@ -58,19 +58,19 @@ describe.each(names)("%s", (name) => {
       ...(existsSync(adapter) ? { lora: adapter } : {}),
     });
     const weights = await weightsOf(directory);
-    const { vocab_size, n_positions } = manifest.config;
+    const { vocabSize, maxPositions, layers: recipeLayers } = manifest.recipe;
     // One window's mean is within a factor of two of the truth; twelve make it certain to a fifth.
-    const windows = Array.from({ length: 12 }, (_, i) => integers(n_positions, 0, vocab_size - 1, i));
+    const windows = Array.from({ length: 12 }, (_, i) => integers(maxPositions, 0, vocabSize - 1, i));
     const rounded = roundedWeights(weights);
     const floor = divergence(
       await referenceLogits(weights, await referenceStates(weights, windows)),
       await referenceLogits(rounded, await referenceStates(rounded, windows)),
-      vocab_size,
+      vocabSize,
     );
     const fidelity = await measureFidelity(out, manifest, weights, { name: "test", windows });
     const layers = await traceLayers(out, weights, ids);
     await weights.close();
-    expect(layers.map(({ layer }) => layer)).toEqual([-1, ...manifest.config.attention_scales.keys()]);
+    expect(layers.map(({ layer }) => layer)).toEqual([-1, ...recipeLayers.keys()]);
     expect(Math.max(...layers.map(({ error }) => error))).toBeLessThan(0.06);
     expect(fidelity.kl_mean).toBeLessThanOrEqual(1.25 * floor + 1e-4);
   });

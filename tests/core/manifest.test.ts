@@ -21,7 +21,9 @@ function withField(path: string, value: unknown): Tree {
 }
 
 test("the bundled model's is taken as it is", () => {
-  expect(parseManifest(bundled())).toEqual(bundled());
+  const { recipe, ...file } = parseManifest(bundled());
+  expect(file).toEqual(bundled());
+  expect(recipe).toMatchObject({ architecture: "gpt2", numHeads: 3, headSize: 64, eosTokenIds: [50_256] });
 });
 
 test("a chat template is kept, what nobody knows is not", () => {
@@ -32,9 +34,11 @@ test("a chat template is kept, what nobody knows is not", () => {
 describe("a field that is wrong is named", () => {
   test.each<[path: string, values: unknown[], named?: string]>([
     ["format", [undefined, "gguf", 1]],
-    ["version", [undefined, 1, 3, "2"]],
+    ["version", [undefined, 1, 2, "3"]],
     ["name", [undefined, 7, null, ["fable"]]],
-    ["architecture", [undefined, "llama", 7]],
+    ["architecture", [undefined, 7]],
+    ["architecture", ["llama"], "config.hidden_size"],
+    ["architecture", ["mamba"], "mamba"],
     ["chat_template", [7, null, true, [], {}, [{ name: "default", template: "" }]]],
     ["config", [undefined, null, [], "gpt2"]],
     ["config.n_embd", [undefined, 0, -64, 1.5, "192", 1e9, Number.NaN]],
@@ -45,19 +49,21 @@ describe("a field that is wrong is named", () => {
     ["config.layer_norm_epsilon", [undefined, 0, 1, -1e-5, "1e-5", Number.NaN]],
     ["config.activation_function", [undefined, "tanh", 7]],
     ["config.tie_word_embeddings", [undefined, 1, "true"]],
-    ["config.bos_token_id", [undefined, -1, 50_257, "0"]],
-    ["config.eos_token_id", [undefined, -1, 50_257, "0"]],
-    ["config.attention_scales", [undefined, [], [1], [1, 1, 1, "1"], [1, 1, 1, -1], 4]],
-    ["config.attention_windows", [undefined, [], [0, 0, 0, Number.NaN], "0000"]],
+    ["config.bos_token_id", [undefined, -1, 50_257, "0", [0, 50_257]]],
+    ["config.eos_token_id", [undefined, -1, 50_257, "0", [0, 0]]],
+    ["config.scale_attn_weights", [undefined, 1]],
     ["tokenizer", [undefined, null, "r50k_base"]],
     ["tokenizer.type", [undefined, "sentencepiece"]],
     ["tokenizer.added_tokens", [7, ["<|a|>"]]],
     ["tokenizer.added_tokens", [{ "<|a|>": 50_257 }, { "<|a|>": "1" }, { "<|a|>": -1 }]],
     ["tensors", [undefined, {}, []]],
     ["tensors.0", [null, 7]],
-    ["tensors.1.name", [undefined, "h.0.ln_1.bias"]],
-    ["tensors.1.offset", [0, -64, "98304", 98_305]],
-    ["tensors.1.shape", [[], [511], ["512"]]],
+    ["tensors.1.name", [undefined, "blocks.0.mlpNorm"]],
+    ["tensors.1.kind", [undefined, "int8", "int3", "toString", 8]],
+    ["tensors.0.kind", ["float32"]],
+    ["tensors.1.offset", [0, -64, "100352", 100_353]],
+    ["tensors.1.rows", [undefined, 191, "192"]],
+    ["tensors.1.columns", [undefined, 2]],
     ["parts", [undefined, {}, "weights.00.bin"]],
     ["parts", [[]], "parts"],
     ["parts.0.file", ["../weights.00.bin", "a/b", "", ".hidden", "..", "a b", "a\0", 7, undefined]],

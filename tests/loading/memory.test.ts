@@ -1,25 +1,17 @@
 import { describe, expect, test } from "vitest";
+import { REGION_SAMPLER } from "../../assembly/regions.ts";
+import { ConfigFields } from "../../src/architectures/config-fields.ts";
+import { recipeOf } from "../../src/architectures/index.ts";
 import { inspectModel } from "../../src/cli/inspect.ts";
-import { ISOLATE_WASM_BYTES, loadManifest, type ModelConfig, planMemory } from "../../src/index.ts";
+import { placeTensors } from "../../src/format/layout.ts";
+import { ISOLATE_WASM_BYTES, loadManifest, type ModelLayout, planMemory } from "../../src/index.ts";
 import { bundledModel, directorySource, openModel } from "../../src/node/index.ts";
 
 /** GPT-2's sizes; DistilGPT-2 has 6 layers, GPT-2 12. */
-function gpt2(layers: number): ModelConfig {
-  return {
-    n_embd: 768,
-    n_head: 12,
-    n_layer: layers,
-    n_inner: 3072,
-    n_positions: 1024,
-    vocab_size: 50257,
-    layer_norm_epsilon: 1e-5,
-    activation_function: "gelu_new",
-    tie_word_embeddings: true,
-    bos_token_id: 50256,
-    eos_token_id: 50256,
-    attention_scales: Array(layers).fill(0.125),
-    attention_windows: Array(layers).fill(0),
-  };
+function gpt2(layers: number): ModelLayout {
+  const config = { model_type: "gpt2", n_embd: 768, n_head: 12, n_layer: layers };
+  const recipe = recipeOf(new ConfigFields(config));
+  return { recipe, tensors: placeTensors(recipe).tensors };
 }
 
 const ISOLATE = { memoryLimit: ISOLATE_WASM_BYTES };
@@ -31,7 +23,7 @@ describe("what fits an isolate", () => {
     expect(plan.bytes).toBeLessThanOrEqual(100e6);
     expect(plan.kvBlocks).toBeGreaterThanOrEqual(plan.blocksPerSequence);
     // No block more would have fitted, in whole pages.
-    const end = plan.offsets.sampler + plan.sizes.sampler + plan.kvBlockBytes;
+    const end = plan.offsets[REGION_SAMPLER]! + plan.sizes[REGION_SAMPLER]! + 6 * plan.kvBlockBytes;
     expect(Math.ceil(end / 65536) * 65536).toBeGreaterThan(ISOLATE_WASM_BYTES);
   });
 
@@ -66,13 +58,12 @@ describe("what fits an isolate", () => {
   test("for every limit: regions in order, none shares a byte, all within the limit", () => {
     for (let memoryLimit = 89e6; memoryLimit < 200e6; memoryLimit += 1_234_567) {
       const plan = planMemory(gpt2(6), { memoryLimit });
-      const regions = Object.keys(plan.offsets) as (keyof typeof plan.offsets)[];
       let end = 65536;
-      for (const region of regions) {
-        expect(plan.offsets[region]).toBeGreaterThanOrEqual(end);
-        expect(plan.offsets[region] % 64).toBe(0);
-        end = plan.offsets[region] + plan.sizes[region];
-      }
+      plan.offsets.forEach((offset, region) => {
+        expect(offset).toBeGreaterThanOrEqual(end);
+        expect(offset % 64).toBe(0);
+        end = offset + plan.sizes[region]!;
+      });
       expect(plan.bytes).toBeGreaterThanOrEqual(end);
       expect(plan.bytes % 65536).toBe(0);
       expect(plan.bytes).toBeLessThanOrEqual(memoryLimit);
@@ -85,18 +76,18 @@ describe("the numbers that are told are those that are measured", () => {
     const manifest = await loadManifest(directorySource(bundledModel()));
     for (const options of [{}, ISOLATE, { context: 100, maxSequences: 3 }, { kvBlocks: 40 }]) {
       const model = await openModel(bundledModel(), options);
-      expect(model.memoryBytes).toBe(planMemory(manifest.config, options).bytes);
+      expect(model.memoryBytes).toBe(planMemory(manifest, options).bytes);
       model.dispose();
     }
   });
 
   test("inspect tells the Worker's plan, or that there is none", async () => {
     const manifest = await loadManifest(directorySource(bundledModel()));
-    const plan = planMemory(manifest.config, ISOLATE);
+    const plan = planMemory(manifest, ISOLATE);
     const { isolate, memory } = inspectModel(manifest);
     expect(isolate).toMatchObject({ context: plan.context, kvBlocks: plan.kvBlocks, bytes: plan.bytes });
     expect(memory.at(-1)).toMatchObject({ context: 512, fitsIsolate: true });
-    const large = inspectModel({ ...manifest, config: gpt2(12) });
+    const large = inspectModel({ ...manifest, ...gpt2(12) });
     expect(large.isolate).toBeNull();
     expect(large.isolateContext).toBe(0);
     expect(large.memory.every(({ fitsIsolate }) => !fitsIsolate)).toBe(true);

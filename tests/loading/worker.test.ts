@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { imageLayout } from "../../src/format/manifest.ts";
+import { ConfigFields } from "../../src/architectures/config-fields.ts";
+import { recipeOf } from "../../src/architectures/index.ts";
+import { placeTensors } from "../../src/format/layout.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
 import { type Files, flipped, fourParts, PARTS } from "./directory.ts";
 
@@ -100,10 +102,8 @@ test("GPT-2 with 124 M parameters is refused before any weights are read, with w
   const config = {
     ...manifest.config,
     ...{ n_embd: 768, n_head: 12, n_layer: 12, n_inner: 3072, n_positions: 1024 },
-    attention_scales: Array(12).fill(0.125),
-    attention_windows: Array(12).fill(0),
   };
-  const { tensors, bytes } = imageLayout(config);
+  const { tensors, bytes } = placeTensors(recipeOf(new ConfigFields({ ...config, model_type: "gpt2" })));
   const parts = [{ file: "weights.00.bin", bytes, sha256: "0".repeat(64) }];
   const json = new TextEncoder().encode(JSON.stringify({ ...manifest, config, tensors, parts }));
   const running = await start(new Map([["model.json", json]]));

@@ -48,13 +48,13 @@ describe("engine.wasm", () => {
   });
 
   test("the matrix kernels' inner loops multiply int16 pairs and call nothing", () => {
-    const kernels = [...functions(wat)].filter(([name]) => name.startsWith("$assembly/dot/"));
+    const kernels = [...functions(wat)].filter(([name]) => name.startsWith("$assembly/kernels/dot8/"));
     const hot = kernels
       .flatMap(([, body]) => innermostLoops(body))
       .filter((loop) => loop.some((line) => line.includes("i32x4.dot_i16x8_s")));
     expect(hot.length).toBeGreaterThanOrEqual(1);
     for (const loop of hot) expect(loop.filter((line) => /\bcall/.test(line))).toEqual([]);
-    const row = functions(wat).get("$assembly/dot/dot16x1")!.join("\n");
+    const row = functions(wat).get("$assembly/kernels/dot8/dot16x1")!.join("\n");
     expect(row).toContain("i32x4.dot_i16x8_s");
     expect(row).not.toMatch(/\bcall/);
   });

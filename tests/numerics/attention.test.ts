@@ -1,32 +1,34 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   BLOCK_POSITIONS,
-  L_ATTENTION_SCALE,
+  L_SCORE_SCALE,
   L_WINDOW,
-  M_HEAD_DIM,
-  M_HEAD_DIM_PAD,
-  M_HEAD_SUMS,
+  M_HEAD_SIZE,
   M_HEADS,
-  M_HIDDEN,
-  M_HIDDEN_STRIDE,
-  M_KV,
+  M_KEY_VALUE_HEADS,
   M_KV_LAYER_BYTES,
   M_KV_PLANE,
   M_LAYERS_START,
-  M_NORMED,
-  M_PROBS,
-  M_ROWS,
-  M_SCORES,
+  M_OUTPUT_STRIDE,
   M_TABLE_STRIDE,
-  M_TABLES,
-  M_VALUE_SCALES,
-  M_WIDTH,
-  M_WIDTH_PAD,
   ROW_BYTES,
   ROW_POSITION,
   ROW_SEQUENCE,
 } from "../../assembly/abi.ts";
-import { alignUp } from "../../src/format/manifest.ts";
+import {
+  kvBlockBytes,
+  kvPlaneBytes,
+  REGION_HEAD_SUMS,
+  REGION_KV,
+  REGION_NORMED,
+  REGION_OUTPUT,
+  REGION_PROBABILITIES,
+  REGION_ROWS,
+  REGION_SCORES,
+  REGION_TABLES,
+  REGION_VALUE_SCALES,
+} from "../../assembly/regions.ts";
+import { alignUp } from "../../src/format/align.ts";
 import { integerAttention, quantizeInt8 } from "../reference/kernels.ts";
 import { gaussian } from "../reference/random.ts";
 import { KernelBench } from "./kernel-module.ts";
@@ -42,7 +44,9 @@ beforeEach(() => bench.reset());
 
 interface Layout {
   heads: number;
-  headDim: number;
+  /** Heads of keys and values. [as many] */
+  keyValueHeads?: number;
+  headSize: number;
   window?: number;
   /** What the cache holds before anything is written. */
   garbage?: number;
@@ -50,24 +54,25 @@ interface Layout {
 
 /** One layer's cache for two sequences, whose blocks lie interleaved and out of order. */
 class AttentionBench {
+  /** Numbers of a position: queries, keys and values. */
   readonly width: number;
   readonly scale: number;
   readonly #heads: number;
-  readonly #headDim: number;
+  readonly #keyValueHeads: number;
+  readonly #headSize: number;
   readonly #rows: number;
-  readonly #hidden: number;
+  readonly #output: number;
   readonly #normed: number;
 
-  constructor({ heads, headDim, window = 0, garbage = 0 }: Layout) {
+  constructor({ heads, keyValueHeads = heads, headSize, window = 0, garbage = 0 }: Layout) {
     this.#heads = heads;
-    this.#headDim = headDim;
-    this.width = heads * headDim;
-    this.scale = Math.fround(1 / Math.sqrt(headDim));
-    const headDimPad = alignUp(headDim, 16);
-    const widthPad = alignUp(this.width, 16);
+    this.#keyValueHeads = keyValueHeads;
+    this.#headSize = headSize;
+    this.width = (heads + 2 * keyValueHeads) * headSize;
+    this.scale = Math.fround(1 / Math.sqrt(headSize));
+    const headPad = alignUp(headSize, 16);
     const blocks = MAX_POSITIONS / BLOCK_POSITIONS;
-    const planeBytes = (heads * headDimPad * BLOCK_POSITIONS) / 2;
-    const kvBytes = 2 * blocks * (4 * planeBytes + 2 * heads * BLOCK_POSITIONS * 4);
+    const kvBytes = 2 * blocks * kvBlockBytes(keyValueHeads, headPad);
     const kv = bench.take(kvBytes);
     new Uint8Array(bench.kernels.memory.buffer, kv, kvBytes).fill(garbage);
     const tables = bench.take(2 * blocks * 4);
@@ -76,61 +81,61 @@ class AttentionBench {
       bench.int32(tables, 2 * blocks)[blocks + i] = 2 * i + 1;
     }
     this.#rows = bench.take(ROW_BYTES);
-    this.#hidden = bench.take(alignUp(3 * this.width, 16) * 4);
-    this.#normed = bench.take((widthPad + 16) * 4);
+    this.#output = bench.take(alignUp(this.width, 16) * 4);
+    this.#normed = bench.take((heads * headSize + headPad + 16) * 4);
     bench.describe(
       {
-        [M_WIDTH]: this.width,
-        [M_WIDTH_PAD]: widthPad,
         [M_HEADS]: heads,
-        [M_HEAD_DIM]: headDim,
-        [M_HEAD_DIM_PAD]: headDimPad,
-        [M_KV]: kv,
+        [M_KEY_VALUE_HEADS]: keyValueHeads,
+        [M_HEAD_SIZE]: headSize,
         [M_KV_LAYER_BYTES]: kvBytes,
-        [M_KV_PLANE]: 2 * blocks * planeBytes,
-        [M_TABLES]: tables,
+        [M_KV_PLANE]: 2 * blocks * kvPlaneBytes(keyValueHeads, headPad),
         [M_TABLE_STRIDE]: blocks * 4,
-        [M_ROWS]: this.#rows,
-        [M_NORMED]: this.#normed,
-        [M_HIDDEN]: this.#hidden,
-        [M_HIDDEN_STRIDE]: alignUp(3 * this.width, 16) * 4,
-        [M_SCORES]: bench.take(heads * (MAX_POSITIONS + headDimPad) * 4),
-        [M_VALUE_SCALES]: bench.take(heads * MAX_POSITIONS * 4),
-        [M_PROBS]: bench.take(heads * (MAX_POSITIONS + headDimPad) * 2),
-        [M_HEAD_SUMS]: bench.take(heads * (8 + headDimPad * 8) + 16),
+        [M_OUTPUT_STRIDE]: alignUp(this.width, 16) * 4,
+        [REGION_KV]: kv,
+        [REGION_TABLES]: tables,
+        [REGION_ROWS]: this.#rows,
+        [REGION_NORMED]: this.#normed,
+        [REGION_OUTPUT]: this.#output,
+        [REGION_SCORES]: bench.take(heads * (MAX_POSITIONS + headPad) * 4),
+        [REGION_VALUE_SCALES]: bench.take(keyValueHeads * MAX_POSITIONS * 4),
+        [REGION_PROBABILITIES]: bench.take(heads * (MAX_POSITIONS + headPad) * 2),
+        [REGION_HEAD_SUMS]: bench.take(heads * (8 + headPad * 4) + 16),
         [M_LAYERS_START + L_WINDOW]: window,
       },
-      { [M_LAYERS_START + L_ATTENTION_SCALE]: this.scale },
+      { [M_LAYERS_START + L_SCORE_SCALE]: this.scale },
     );
   }
 
-  /** Stores one position's keys and values; `qkv` is float32 [3 · width]. */
+  /** Stores one position; `qkv` is float32 [width]. */
   store(sequence: number, position: number, qkv: Float32Array): void {
     bench.int32(this.#rows, 4)[ROW_SEQUENCE] = sequence;
     bench.int32(this.#rows, 4)[ROW_POSITION] = position;
-    bench.float32(this.#hidden, qkv.length).set(qkv);
+    bench.float32(this.#output, qkv.length).set(qkv);
     bench.kernels.storeKeyValue(0, 0);
   }
 
-  /** Attention of the row last stored, float32 [width]. */
+  /** Attention of the row last stored, float32 [heads · headSize]. */
   attend(): Float32Array {
     bench.kernels.attend(0, 0);
-    return bench.float32(this.#normed, this.width).slice();
+    return bench.float32(this.#normed, this.#heads * this.#headSize).slice();
   }
 
   /** The twin's answer for the last of `positions`, over those from `start` on. */
   expected(positions: Float32Array[], start = 0): Float32Array {
     const last = positions.at(-1)!;
-    const out = new Float32Array(this.width);
+    const out = new Float32Array(this.#heads * this.#headSize);
+    const head = (qkv: Float32Array, index: number) =>
+      qkv.subarray(index * this.#headSize, (index + 1) * this.#headSize);
+    const shared = this.#heads / this.#keyValueHeads;
     for (let h = 0; h < this.#heads; h++) {
-      const part = (qkv: Float32Array, which: number) =>
-        qkv.subarray(which * this.width + h * this.#headDim, which * this.width + (h + 1) * this.#headDim);
+      const key = this.#heads + Math.floor(h / shared);
       const seen = positions.slice(start);
       const cache = {
-        keys: seen.map((qkv) => quantizeInt8(part(qkv, 1))),
-        values: seen.map((qkv) => quantizeInt8(part(qkv, 2))),
+        keys: seen.map((qkv) => quantizeInt8(head(qkv, key))),
+        values: seen.map((qkv) => quantizeInt8(head(qkv, key + this.#keyValueHeads))),
       };
-      out.set(integerAttention(part(last, 0), cache, this.scale), h * this.#headDim);
+      out.set(integerAttention(head(last, h), cache, this.scale), h * this.#headSize);
     }
     return out;
   }
@@ -146,18 +151,21 @@ function expectClose(actual: Float32Array, exact: Float32Array): void {
 
 describe("attention over the int8 cache", () => {
   test.each([
-    { heads: 1, headDim: 16, positions: 1 },
-    { heads: 5, headDim: 16, positions: 15 },
-    { heads: 3, headDim: 64, positions: 16 },
-    { heads: 2, headDim: 64, positions: 17 },
-    { heads: 2, headDim: 20, positions: 33 },
-    { heads: 3, headDim: 7, positions: 100 },
-    { heads: 1, headDim: 128, positions: 512 },
+    { heads: 1, headSize: 16, positions: 1 },
+    { heads: 5, headSize: 16, positions: 15 },
+    { heads: 3, headSize: 64, positions: 16 },
+    { heads: 2, headSize: 64, positions: 17 },
+    { heads: 2, headSize: 20, positions: 33 },
+    { heads: 3, headSize: 7, positions: 100 },
+    { heads: 1, headSize: 128, positions: 512 },
+    { heads: 9, keyValueHeads: 3, headSize: 64, positions: 70 },
+    { heads: 4, keyValueHeads: 1, headSize: 20, positions: 40 },
+    { heads: 6, keyValueHeads: 2, headSize: 80, positions: 33 },
   ])(
-    "is the naive twin's: $heads heads of $headDim, $positions positions",
-    ({ heads, headDim, positions }) => {
-      const attention = new AttentionBench({ heads, headDim });
-      const rows = Array.from({ length: positions }, (_, p) => gaussian(3 * heads * headDim, p + 1));
+    "is the naive twin's: $heads heads of $headSize, $keyValueHeads of keys, $positions positions",
+    ({ heads, keyValueHeads, headSize, positions }: Layout & { positions: number }) => {
+      const attention = new AttentionBench({ heads, keyValueHeads, headSize });
+      const rows = Array.from({ length: positions }, (_, p) => gaussian(attention.width, p + 1));
       // Some keys stand out, so that the softmax is sharp in some rows and flat in others.
       rows.forEach((row, p) => {
         if (p % 7 === 3) for (let i = 0; i < row.length; i += 5) row[i]! *= 20;
@@ -171,7 +179,7 @@ describe("attention over the int8 cache", () => {
   );
 
   test("1024 equal probabilities neither overflow nor vanish", () => {
-    const attention = new AttentionBench({ heads: 1, headDim: 16 });
+    const attention = new AttentionBench({ heads: 1, headSize: 16 });
     const row = new Float32Array(48).fill(1);
     for (let p = 0; p < 1024; p++) attention.store(0, p, row);
     attention.attend().forEach((value) => {
@@ -180,7 +188,7 @@ describe("attention over the int8 cache", () => {
   });
 
   test("a head of zeros gives zeros", () => {
-    const attention = new AttentionBench({ heads: 2, headDim: 16 });
+    const attention = new AttentionBench({ heads: 2, headSize: 16 });
     for (let p = 0; p < 20; p++) attention.store(0, p, new Float32Array(96));
     expect(attention.attend()).toEqual(new Float32Array(32));
   });
@@ -188,7 +196,7 @@ describe("attention over the int8 cache", () => {
   test("what unwritten positions and the other sequence's blocks hold does not matter", () => {
     const outputs = [0, 0x3f, 0x7e].map((garbage) => {
       bench.reset();
-      const attention = new AttentionBench({ heads: 2, headDim: 24, garbage });
+      const attention = new AttentionBench({ heads: 2, headSize: 24, garbage });
       const results: Float32Array[] = [];
       for (let p = 0; p < 37; p++) {
         attention.store(1, p, gaussian(144, 1000 + p + garbage));
@@ -202,7 +210,7 @@ describe("attention over the int8 cache", () => {
   });
 
   test.each([1, 15, 16, 17, 30])("a window of %i positions sees just those", (window) => {
-    const attention = new AttentionBench({ heads: 2, headDim: 16, window });
+    const attention = new AttentionBench({ heads: 2, headSize: 16, window });
     const rows = Array.from({ length: 70 }, (_, p) => gaussian(96, p + 5));
     rows.forEach((row, p) => {
       attention.store(0, p, row);

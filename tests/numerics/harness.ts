@@ -38,13 +38,13 @@ export class EngineHarness {
 
   private constructor(engine: Engine, manifest: Manifest) {
     this.engine = engine;
-    this.vocabulary = manifest.config.vocab_size;
+    this.vocabulary = manifest.recipe.vocabSize;
   }
 
   static async open(directory: string, options: MemoryOptions = {}): Promise<EngineHarness> {
     const source = directorySource(directory);
     const manifest = await loadManifest(source);
-    const engine = new Engine(await engineModule(), manifest, planMemory(manifest.config, options));
+    const engine = new Engine(await engineModule(), manifest, planMemory(manifest, options));
     let offset = 0;
     for (const part of manifest.parts)
       for await (const chunk of await source.open(part.file)) {

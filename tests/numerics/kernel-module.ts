@@ -3,17 +3,34 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import asc from "assemblyscript/asc";
-import { ARENA_START } from "../../assembly/abi.ts";
+import {
+  ARENA_START,
+  KIND_FLOAT32,
+  KIND_INT8,
+  W_AMPLITUDE,
+  W_BIAS,
+  W_COLUMNS,
+  W_KIND,
+  W_ROWS,
+  W_SCALES,
+  W_VALUES,
+  WEIGHT_FIELDS,
+} from "../../assembly/abi.ts";
+import { packMatrix } from "../../src/convert/write/pack.ts";
+import { alignUp } from "../../src/format/align.ts";
+import { KINDS } from "../../src/format/kinds.ts";
 
 const ENTRY = `
-  import { activate4, exp4 } from "./assembly/math";
-  export { setModel } from "./assembly/model";
-  export { addRow, matmul } from "./assembly/matmul";
-  export { absMax, amplitude, quantize } from "./assembly/quantize";
-  export { layerNorm } from "./assembly/layernorm";
-  export { attend, storeKeyValue } from "./assembly/attention";
-  export { random, seed } from "./assembly/pcg32";
-  export { addBias, logSumExp, penalize, sample, topLogits } from "./assembly/sampler";
+  import { activate4, exp4 } from "./assembly/kernels/math";
+  export { setModel } from "./assembly/descriptor";
+  export { addRow, linearStrips } from "./assembly/kernels/matmul";
+  export { absMax, amplitude, quantize } from "./assembly/kernels/quantize";
+  export { cosine, sine } from "./assembly/kernels/trigonometry";
+  export { layerNorm, rmsNorm } from "./assembly/layers/norm";
+  export { prepareRotary, rotate } from "./assembly/layers/rope";
+  export { attend, storeKeyValue } from "./assembly/layers/attention";
+  export { random, seed } from "./assembly/sampling/pcg32";
+  export { addBias, logSumExp, penalize, sample, topLogits } from "./assembly/sampling/sampler";
 
   export function exp(x: usize, out: usize, count: i32): void {
     for (let i = 0; i < count; i += 4, x += 16, out += 16) v128.store(out, exp4(v128.load(x)));
@@ -26,27 +43,22 @@ const ENTRY = `
 export interface Kernels {
   memory: WebAssembly.Memory;
   setModel(descriptor: number): void;
-  matmul(
-    weights: number,
-    n: number,
-    k: number,
+  linearStrips(
+    weight: number,
     begin: number,
     end: number,
-    scales: number,
-    bias: number,
     rows: number,
     out: number,
     outStride: number,
-    activation: number,
     accumulate: number,
   ): void;
-  addRow(weights: number, n: number, k: number, row: number, scale: number, out: number): void;
+  addRow(weight: number, row: number, factor: number, out: number): void;
   absMax(x: number, n: number): number;
   amplitude(k: number): number;
   quantize(
     x: number,
     n: number,
-    k: number,
+    amplitude: number,
     largest: number,
     target: number,
     scale: number,
@@ -61,6 +73,11 @@ export interface Kernels {
     epsilon: number,
     out: number,
   ): void;
+  rmsNorm(x: number, weight: number, width: number, epsilon: number, out: number): void;
+  sine(x: number): number;
+  cosine(x: number): number;
+  prepareRotary(rows: number): void;
+  rotate(head: number, row: number): void;
   attend(row: number, layer: number): void;
   storeKeyValue(row: number, layer: number): void;
   random(sequence: number): number;
@@ -152,7 +169,40 @@ export class KernelBench {
     return new Int16Array(this.kernels.memory.buffer, at, length);
   }
 
-  /** Writes a descriptor with these integer fields (assembly/abi.ts) and `floats`, and makes it the model. */
+  /** A weight's record; `fields` as in assembly/abi.ts, W_…. */
+  record(fields: Record<number, number>): number {
+    const at = this.take(WEIGHT_FIELDS * 4);
+    for (const [field, value] of Object.entries(fields)) this.int32(at, WEIGHT_FIELDS)[Number(field)] = value;
+    return at;
+  }
+
+  /** The record of an int8 matrix, which is packed as the converter packs it. */
+  int8Matrix(
+    values: Int8Array,
+    rows: number,
+    columns: number,
+    scales: Float32Array,
+    bias?: Float32Array,
+  ): number {
+    const padded = alignUp(rows, 16) * 4;
+    return this.record({
+      [W_KIND]: KIND_INT8,
+      [W_ROWS]: rows,
+      [W_COLUMNS]: columns,
+      [W_VALUES]: this.put(packMatrix(values, rows, columns)),
+      [W_SCALES]: this.put(scales, padded),
+      [W_BIAS]: bias ? this.put(bias, padded) : 0,
+      [W_AMPLITUDE]: KINDS.int8.amplitude(columns),
+    });
+  }
+
+  /** The record of a float32 vector. */
+  vector(values: Float32Array): number {
+    const [rows, address] = [values.length, this.put(values, alignUp(values.length, 16) * 4)];
+    return this.record({ [W_KIND]: KIND_FLOAT32, [W_ROWS]: rows, [W_COLUMNS]: 1, [W_VALUES]: address });
+  }
+
+  /** Writes a descriptor with these integer fields (assembly/abi.ts, regions.ts) and `floats`, and makes it the model. */
   describe(fields: Record<number, number>, floats: Record<number, number> = {}): void {
     const at = this.take(1024);
     for (const [field, value] of Object.entries(fields)) this.int32(at, 256)[Number(field)] = value;

@@ -1,15 +1,13 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { M_QUANTIZED_STRIDE } from "../../assembly/abi.ts";
 import {
-  ACTIVATION_NONE,
-  M_QUANTIZED,
-  M_QUANTIZED_STRIDE,
-  M_ROW_SCALE,
-  M_ROW_SUM,
-  M_STRASSEN,
-} from "../../assembly/abi.ts";
-import { packMatrix } from "../../src/convert/write/pack.ts";
-import { strassenBytes } from "../../src/engine/memory.ts";
-import { alignUp } from "../../src/format/manifest.ts";
+  REGION_QUANTIZED,
+  REGION_ROW_SCALES,
+  REGION_ROW_SUMS,
+  REGION_STRASSEN,
+  strassenBytes,
+} from "../../assembly/regions.ts";
+import { alignUp } from "../../src/format/align.ts";
 import { activationAmplitude, integerMatmul, quantizeActivations } from "../reference/kernels.ts";
 import { gaussian, integers } from "../reference/random.ts";
 import { KernelBench } from "./kernel-module.ts";
@@ -32,18 +30,19 @@ function quantizeRows(x: Float32Array, rows: number, K: number) {
   for (let r = 0; r < rows; r++) {
     const at = bench.put(x.subarray(r * K, (r + 1) * K), kPad * 4);
     const largest = bench.kernels.absMax(at, kPad);
-    bench.kernels.quantize(at, kPad, K, largest, values + r * kPad * 2, scales + r * 4, sums + r * 4);
+    const amplitude = activationAmplitude(K);
+    bench.kernels.quantize(at, kPad, amplitude, largest, values + r * kPad * 2, scales + r * 4, sums + r * 4);
   }
   // As much as the engine gets, and a mark behind it.
   const scratch = strassenBytes(kPad);
   const strassen = bench.take(scratch + 64);
   bench.int32(strassen + scratch, 16).fill(MARK);
   bench.describe({
-    [M_STRASSEN]: strassen,
-    [M_QUANTIZED]: values,
+    [REGION_STRASSEN]: strassen,
+    [REGION_QUANTIZED]: values,
     [M_QUANTIZED_STRIDE]: kPad * 2,
-    [M_ROW_SCALE]: scales,
-    [M_ROW_SUM]: sums,
+    [REGION_ROW_SCALES]: scales,
+    [REGION_ROW_SUMS]: sums,
   });
   const isMarked = () => bench.int32(strassen + scratch, 16).every((value) => value === MARK);
   return { kPad, values, scales, sums, isMarked };
@@ -60,20 +59,8 @@ function engineMatmul(
 ) {
   const nPad = alignUp(N, 16);
   const out = bench.take(rows * nPad * 4);
-  bench.kernels.matmul(
-    bench.put(packMatrix(weights, N, K)),
-    nPad,
-    alignUp(K, 16),
-    0,
-    nPad / 16,
-    bench.put(scales, nPad * 4),
-    bias ? bench.put(bias, nPad * 4) : 0,
-    rows,
-    out,
-    nPad * 4,
-    ACTIVATION_NONE,
-    0,
-  );
+  const weight = bench.int8Matrix(weights, N, K, scales, bias);
+  bench.kernels.linearStrips(weight, 0, nPad / 16, rows, out, nPad * 4, 0);
   return Array.from({ length: rows }, (_, r) => bench.float32(out + r * nPad * 4, N).slice());
 }
 
@@ -141,12 +128,12 @@ describe("the matrix kernel", () => {
     ] as const) {
       bench.reset();
       const weights = Int8Array.from(integers(N * K, -127, 127, 5));
-      const packed = bench.put(packMatrix(weights, N, K));
-      const [nPad, kPad] = [alignUp(N, 16), alignUp(K, 16)];
+      const weight = bench.int8Matrix(weights, N, K, new Float32Array(N).fill(0.5));
+      const kPad = alignUp(K, 16);
       const row = bench.take(kPad * 4);
       for (let n = 0; n < N; n++) {
         bench.float32(row, kPad).fill(0);
-        bench.kernels.addRow(packed, nPad, kPad, n, 0.5, row);
+        bench.kernels.addRow(weight, n, 1, row);
         const read = Array.from(bench.float32(row, K), (value) => 2 * value);
         if (read.some((value, k) => value !== weights[n * K + k])) throw new Error(`row ${n} differs`);
       }
@@ -233,21 +220,8 @@ describe("the matrix kernel", () => {
     const nPad = alignUp(N, 16);
     const out = bench.take(rows * nPad * 4);
     bench.float32(out, rows * nPad).fill(Math.fround(0.1));
-    const [packed, packedScales] = [bench.put(packMatrix(weights, N, K)), bench.put(scales, nPad * 4)];
-    bench.kernels.matmul(
-      packed,
-      nPad,
-      alignUp(K, 16),
-      begin,
-      end,
-      packedScales,
-      0,
-      rows,
-      out,
-      nPad * 4,
-      0,
-      0,
-    );
+    const weight = bench.int8Matrix(weights, N, K, scales);
+    bench.kernels.linearStrips(weight, begin, end, rows, out, nPad * 4, 0);
     const all = expected(weights, N, K, x, scales, new Float32Array(N));
     for (let r = 0; r < rows; r++) {
       const computed = bench.float32(out + r * nPad * 4, N);
@@ -264,20 +238,7 @@ describe("the matrix kernel", () => {
     quantizeRows(x, 1, K);
     const before = gaussian(N, 2);
     const out = bench.put(before);
-    bench.kernels.matmul(
-      bench.put(packMatrix(weights, N, K)),
-      N,
-      K,
-      0,
-      N / 16,
-      bench.put(scales),
-      0,
-      1,
-      out,
-      N * 4,
-      0,
-      1,
-    );
+    bench.kernels.linearStrips(bench.int8Matrix(weights, N, K, scales), 0, N / 16, 1, out, N * 4, 1);
     const product = expected(weights, N, K, x, scales, new Float32Array(N))[0]!;
     expect(bench.float32(out, N).slice()).toEqual(product.map((value, i) => value + before[i]!));
   });

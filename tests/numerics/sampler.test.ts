@@ -1,18 +1,20 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   HISTOGRAM_BUCKETS,
-  M_LOGITS,
   M_LOGITS_STRIDE,
-  M_PAIRS,
-  M_RNG,
-  M_SAMPLER,
-  M_TOP,
   M_VOCAB,
-  M_VOCAB_PAD,
+  MAX_PAIRS,
   MAX_TOP,
   RNG_BYTES,
 } from "../../assembly/abi.ts";
-import { alignUp } from "../../src/format/manifest.ts";
+import {
+  REGION_LOGITS,
+  REGION_PAIRS,
+  REGION_RNG,
+  REGION_SAMPLER,
+  REGION_TOP,
+} from "../../assembly/regions.ts";
+import { alignUp } from "../../src/format/align.ts";
 import { logSoftmax } from "../reference/gpt2.ts";
 import { Pcg32 } from "../reference/pcg32.ts";
 import { gaussian, integers } from "../reference/random.ts";
@@ -38,16 +40,15 @@ function setLogits(logits: Float32Array): void {
   logitsAt = bench.put(padded);
   rng = bench.take(2 * RNG_BYTES);
   top = bench.take(MAX_TOP * 8);
-  pairs = bench.take(1024 * 8);
+  pairs = bench.take(MAX_PAIRS * 8);
   bench.describe({
     [M_VOCAB]: logits.length,
-    [M_VOCAB_PAD]: vocabPad,
-    [M_LOGITS]: logitsAt,
+    [REGION_LOGITS]: logitsAt,
     [M_LOGITS_STRIDE]: vocabPad * 4,
-    [M_SAMPLER]: bench.take(vocabPad * 8 + HISTOGRAM_BUCKETS * 8),
-    [M_RNG]: rng,
-    [M_TOP]: top,
-    [M_PAIRS]: pairs,
+    [REGION_SAMPLER]: bench.take(vocabPad * 8 + HISTOGRAM_BUCKETS * 8),
+    [REGION_RNG]: rng,
+    [REGION_TOP]: top,
+    [REGION_PAIRS]: pairs,
   });
 }
 

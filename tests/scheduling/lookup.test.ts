@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import type { Recipe } from "../../src/architectures/recipe.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import type { ModelConfig } from "../../src/format/manifest.ts";
 import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
 import type { GenerateChunk } from "../../src/results.ts";
 import { PromptLookup } from "../../src/serving/prompt-lookup.ts";
@@ -12,10 +12,10 @@ import { type OddModel, openOdd } from "./odd.ts";
 
 let odd: OddModel;
 let engine: Engine;
-let config: ModelConfig;
+let recipe: Recipe;
 beforeAll(async () => {
   odd = await openOdd();
-  ({ engine, config } = odd);
+  ({ engine, recipe } = odd);
 });
 afterAll(() => odd.close());
 
@@ -24,7 +24,12 @@ const CONTEXT = 37;
 const GUESSES = [1, 3];
 
 const generation = (prompt: number[], options: GenerateOptions = {}) =>
-  new Generation(prompt, resolveOptions({ seed: 1, ...options }, config.vocab_size), config, undefined);
+  new Generation(
+    prompt,
+    resolveOptions({ seed: 1, ...options }, recipe.vocabSize),
+    recipe.eosTokenIds,
+    undefined,
+  );
 
 interface Run {
   chunks: GenerateChunk[];
@@ -205,8 +210,8 @@ describe("prompt lookup", () => {
         const options = { ...REPEATS, seed: 1, stop: "f".repeat(length), logitBias: { 5: 100 } };
         const sequence = new Generation(
           [1, 2, 3],
-          resolveOptions(options, config.vocab_size),
-          config,
+          resolveOptions(options, recipe.vocabSize),
+          recipe.eosTokenIds,
           letters,
         );
         scheduler.add(sequence);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Recipe } from "../../src/architectures/recipe.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import type { ModelConfig } from "../../src/format/manifest.ts";
 import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
 import { Scheduler, type SchedulerOptions } from "../../src/serving/scheduler.ts";
 import { Generation, Scoring } from "../../src/serving/sequence.ts";
@@ -9,15 +9,20 @@ import { Simulation } from "./simulation.ts";
 
 let odd: OddModel;
 let engine: Engine;
-let config: ModelConfig;
+let recipe: Recipe;
 beforeAll(async () => {
   odd = await openOdd();
-  ({ engine, config } = odd);
+  ({ engine, recipe } = odd);
 });
 afterAll(() => odd.close());
 
 const generation = (prompt: number[], options: GenerateOptions = {}) =>
-  new Generation(prompt, resolveOptions({ seed: 1, ...options }, config.vocab_size), config, undefined);
+  new Generation(
+    prompt,
+    resolveOptions({ seed: 1, ...options }, recipe.vocabSize),
+    recipe.eosTokenIds,
+    undefined,
+  );
 const idsOf = ({ chunks }: Generation) => chunks.flatMap(({ ids }) => ids);
 const prompt = (length: number, first = 1) => Array.from({ length }, (_, i) => first + i);
 
@@ -119,7 +124,7 @@ describe("the scheduler", () => {
     "agrees with the oracle through 1,500 random requests, %i guesses a step, and leaks nothing",
     (promptLookup) => {
       const workload = { requests: 1500, seed: 5, cancel: 0.2, promptLookup };
-      const simulation = new Simulation(engine, odd.oracle, config, workload);
+      const simulation = new Simulation(engine, odd.oracle, recipe, workload);
       const before = engine.memoryBytes;
       const outcome = simulation.run();
       expect(outcome.finished + outcome.cancelled + outcome.refused).toBe(1500);

@@ -1,6 +1,6 @@
+import type { Recipe } from "../../src/architectures/recipe.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { EdgeformerError } from "../../src/errors.ts";
-import type { ModelConfig } from "../../src/format/manifest.ts";
 import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
 import { Scheduler } from "../../src/serving/scheduler.ts";
 import { Generation } from "../../src/serving/sequence.ts";
@@ -58,7 +58,7 @@ export class Simulation {
   constructor(
     private readonly engine: Engine,
     private readonly oracle: Engine,
-    private readonly config: ModelConfig,
+    private readonly recipe: Recipe,
     private readonly workload: Workload,
   ) {
     const { promptLookup = 0 } = workload;
@@ -72,7 +72,7 @@ export class Simulation {
   }
 
   private tokens(count: number): number[] {
-    return Array.from({ length: count }, () => this.below(this.config.vocab_size));
+    return Array.from({ length: count }, () => this.below(this.recipe.vocabSize));
   }
 
   /** What the request's tokens are when nobody else is there. */
@@ -80,8 +80,8 @@ export class Simulation {
     const scheduler = new Scheduler(this.oracle, { promptLookup: 0 });
     const generation = new Generation(
       prompt,
-      resolveOptions(options, this.config.vocab_size),
-      this.config,
+      resolveOptions(options, this.recipe.vocabSize),
+      this.recipe.eosTokenIds,
       undefined,
     );
     scheduler.add(generation);
@@ -104,8 +104,8 @@ export class Simulation {
     if (this.workload.promptLookup && this.random() < 0.5) options.logitBias = { 5: 100, 6: 97 };
     const generation = new Generation(
       prompt,
-      resolveOptions(options, this.config.vocab_size),
-      this.config,
+      resolveOptions(options, this.recipe.vocabSize),
+      this.recipe.eosTokenIds,
       undefined,
     );
     try {

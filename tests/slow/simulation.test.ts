@@ -11,9 +11,9 @@ afterAll(() => odd.close());
 it.each([0, 1])(
   "20,000 random requests, %i guesses a step: the oracle agrees, no block is lost, memory is flat",
   (promptLookup) => {
-    const { engine, oracle, config } = odd;
+    const { engine, oracle, recipe } = odd;
     const workload = { requests: 20_000, seed: 77, cancel: 0.25, promptLookup };
-    const simulation = new Simulation(engine, oracle, config, workload);
+    const simulation = new Simulation(engine, oracle, recipe, workload);
     const before = engine.memoryBytes;
     const outcome = simulation.run();
     console.log(JSON.stringify(outcome));

@@ -1,4 +1,4 @@
-import type { Manifest, Model } from "../../src/index.ts";
+import { countParameters, type Model } from "../../src/index.ts";
 
 /** What the page tells about the model, and what it has to know of the server. Plain data, `GET /page/facts.json`. */
 export interface Facts {
@@ -29,28 +29,21 @@ export interface Facts {
   publicModel: boolean;
 }
 
-/** Learned numbers of a model; the scales of its int8 rows are not counted. */
-function countParameters(manifest: Manifest): number {
-  return manifest.tensors
-    .filter((tensor) => !tensor.name.endsWith(".scale"))
-    .reduce((sum, tensor) => sum + tensor.shape.reduce((product, size) => product * size, 1), 0);
-}
-
 /** The part of the facts that the model itself knows. */
 export function modelFacts(
   model: Model,
 ): Omit<Facts, "engineBytes" | "fingerprint" | "maxTokens" | "needsKey" | "publicModel"> {
   const { manifest } = model;
-  const { config, fidelity } = manifest;
+  const { recipe, fidelity } = manifest;
   return {
     name: manifest.name,
     architecture: manifest.architecture,
-    layers: config.n_layer,
-    width: config.n_embd,
-    heads: config.n_head,
+    layers: recipe.layers.length,
+    width: recipe.hiddenSize,
+    heads: recipe.numHeads,
     context: model.context,
-    vocabulary: config.vocab_size,
-    parameters: countParameters(manifest),
+    vocabulary: recipe.vocabSize,
+    parameters: countParameters(recipe),
     weightBytes: manifest.parts.reduce((sum, part) => sum + part.bytes, 0),
     memoryBytes: model.memoryBytes,
     source: manifest.provenance.source,

@@ -33,7 +33,7 @@ function cut(ids: number[], window: number): number[][] {
  * over its vocabulary.
  */
 export function chooseCorpus(manifest: Manifest, text?: { name: string; text: string }): Corpus {
-  const window = Math.min(manifest.config.n_positions, WINDOW);
+  const window = Math.min(manifest.recipe.maxPositions, WINDOW);
   const tokenizer = createTokenizer(manifest.tokenizer);
   if (tokenizer) {
     const { name, text: content } = text ?? { name: SAMPLE_TITLE, text: SAMPLE_TEXT };
@@ -42,7 +42,7 @@ export function chooseCorpus(manifest: Manifest, text?: { name: string; text: st
   // Multiples of the golden ratio, modulo 1, visit the vocabulary evenly and in no simple order.
   const golden = (Math.sqrt(5) - 1) / 2;
   const ids = Array.from({ length: RANDOM_TOKENS }, (_, i) =>
-    Math.floor(((i * golden) % 1) * manifest.config.vocab_size),
+    Math.floor(((i * golden) % 1) * manifest.recipe.vocabSize),
   );
   return { name: "token ids without meaning", windows: cut(ids, window) };
 }
@@ -107,13 +107,15 @@ export async function measureFidelity(
   corpus: Corpus,
   onProgress: (share: number) => void = () => {},
 ): Promise<Fidelity> {
-  const { n_embd, n_layer, n_inner, vocab_size } = manifest.config;
+  const { hiddenSize, vocabSize, tensors } = manifest.recipe;
   const tokens = corpus.windows.reduce((sum, ids) => sum + ids.length, 0);
-  const layerCost = tokens * (4 * n_embd * n_embd + 2 * n_embd * n_inner);
-  const total = n_layer * layerCost + tokens * n_embd * vocab_size;
-  const states = await referenceStates(weights, corpus.windows, (layer) =>
-    onProgress(((layer + 1) * layerCost) / total),
-  );
+  const numLayers = manifest.recipe.layers.length;
+  const layerCost =
+    tokens * tensors.reduce((sum, { layer, rows, columns }) => sum + (layer === 0 ? rows * columns : 0), 0);
+  const total = numLayers * layerCost + tokens * hiddenSize * vocabSize;
+  const states = await referenceStates(weights, corpus.windows, {
+    onLayer: (layer) => onProgress(((layer + 1) * layerCost) / total),
+  });
   const context = Math.max(...corpus.windows.map(({ length }) => length));
   const probe = new EngineProbe(await engineModule(), manifest, context);
   await probe.load(readImage(directory, manifest));
@@ -128,14 +130,14 @@ export async function measureFidelity(
         const end = Math.min(position + LOGIT_ROWS, ids.length);
         float = await referenceLogits(
           weights,
-          states.subarray((row + position) * n_embd, (row + end) * n_embd),
+          states.subarray((row + position) * hiddenSize, (row + end) * hiddenSize),
         );
-        onProgress((n_layer * layerCost + (row + end) * n_embd * vocab_size) / total);
+        onProgress((numLayers * layerCost + (row + end) * hiddenSize * vocabSize) / total);
       }
       position++;
       tally.add(
-        logSoftmax(float, within * vocab_size, vocab_size),
-        logSoftmax(int8, 0, vocab_size),
+        logSoftmax(float, within * vocabSize, vocabSize),
+        logSoftmax(int8, 0, vocabSize),
         ids[position],
       );
     }

@@ -1,5 +1,5 @@
 // The float32 reference's arithmetic, in float64: its own rounding is far below what it measures.
-import type { ActivationName } from "../../format/manifest.ts";
+import type { ActivationName } from "../../architectures/recipe.ts";
 
 /** Rows of x and of w whose products are kept in registers: 12 sums, 3 + 4 factors. */
 const X_ROWS = 3;
@@ -115,6 +115,37 @@ export function layerNorm(
         ((x[start + i] as number) - mean) * inverse * (weight[i] as number) + (bias[i] as number);
   }
   return out;
+}
+
+/** RMSNorm over rows of `weight.length` numbers (Zhang and Sennrich 2019). */
+export function rmsNorm(x: Float64Array, weight: Float32Array, epsilon: number): Float64Array {
+  const width = weight.length;
+  const out = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += width) {
+    let squares = 0;
+    for (let i = 0; i < width; i++) squares += (x[start + i] as number) ** 2;
+    const inverse = 1 / Math.sqrt(squares / width + epsilon);
+    for (let i = 0; i < width; i++)
+      out[start + i] = (x[start + i] as number) * inverse * (weight[i] as number);
+  }
+  return out;
+}
+
+/**
+ * Rotary embedding (Su et al. 2021) of one head, in place: channel i is turned together with channel i + frequencies.length.
+ *
+ * @param start the head's first number in `x`
+ * @param frequencies radians per position
+ */
+export function rotate(x: Float64Array, start: number, position: number, frequencies: Float32Array): void {
+  const half = frequencies.length;
+  for (let i = 0; i < half; i++) {
+    const angle = position * (frequencies[i] as number);
+    const [c, s] = [Math.cos(angle), Math.sin(angle)];
+    const [a, b] = [x[start + i] as number, x[start + half + i] as number];
+    x[start + i] = a * c - b * s;
+    x[start + half + i] = b * c + a * s;
+  }
 }
 
 /** Error function to 1e-15: its Taylor series near 0, the continued fraction of erfc (Abramowitz & Stegun 7.1.14) beyond. */

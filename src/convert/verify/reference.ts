@@ -1,78 +1,91 @@
+import { fusedRows, type Recipe } from "../../architectures/recipe.ts";
 import type { Matrix, Weights } from "../weights.ts";
-import { ACTIVATION_FUNCTIONS, layerNorm, multiplyAdd } from "./float-math.ts";
+import { ACTIVATION_FUNCTIONS, layerNorm, multiplyAdd, rmsNorm, rotate } from "./float-math.ts";
 
 /** Floats of a matrix that are in memory at once. */
 const CHUNK_FLOATS = 1024 * 1024;
 
-/** Hidden states after the embedding (layer −1) and after each block, [tokens, n_embd]. */
-export type Trace = (layer: number, hiddenStates: Float64Array) => void;
+/** What is told while a reference run goes on. */
+export interface ReferenceObserver {
+  /** Hidden states [tokens, hiddenSize] after the embedding (layer −1) and after each block. */
+  onLayer?: (layer: number, hiddenStates: Float64Array) => void;
+  /** The rows [tokens, columns] that a matrix of the recipe is multiplied with. */
+  onInput?: (name: string, rows: Float64Array) => void;
+}
 
 /**
- * The model in float32, straight from the checkpoint (GPT2LMHeadModel and GPTNeoForCausalLM of transformers):
- * what int8 is measured against. It goes through the model layer by layer with all tokens at once and reads
- * each matrix in pieces, so that it needs little memory whatever the model's size.
+ * The model in float32, straight from the checkpoint (transformers' modelling files; float64 between the weights):
+ * what a quantized model is measured against. It goes through the model layer by layer with all tokens at once and
+ * reads each matrix in pieces, so that it needs little memory whatever the model's size.
  *
- * @param windows texts as token ids, each read from position 0; each at most `n_positions` long
- * @returns the states before the output head, [tokens of all windows, n_embd]
+ * @param windows texts as token ids, each read from position 0; each at most `maxPositions` long
+ * @returns the states before the output head, [tokens of all windows, hiddenSize]
  */
 export async function referenceStates(
   weights: Weights,
   windows: readonly (readonly number[])[],
-  onLayer?: Trace,
+  observer: ReferenceObserver = {},
 ): Promise<Float64Array> {
-  const { n_layer, layer_norm_epsilon, activation_function } = weights.config;
-  const activation = ACTIVATION_FUNCTIONS[activation_function];
+  const { recipe } = weights;
+  const activation = ACTIVATION_FUNCTIONS[recipe.activation];
   let x = await embed(weights, windows);
-  onLayer?.(-1, x);
-  const norm = async (name: string) =>
-    layerNorm(
-      x,
-      await weights.vector(`${name}.weight`),
-      await weights.vector(`${name}.bias`),
-      layer_norm_epsilon,
-    );
+  observer.onLayer?.(-1, x);
   const add = (y: Float64Array) => {
     x = x.map((value, i) => value + (y[i] as number));
   };
-  for (let layer = 0; layer < n_layer; layer++) {
-    const qkv = await linear(weights, `h.${layer}.attn.c_attn`, await norm(`h.${layer}.ln_1`));
-    const attended = new Float64Array(x.length);
+  const multiplied = (name: string, input: Float64Array) => {
+    observer.onInput?.(name, input);
+    return linear(weights, name, input);
+  };
+  for (const layer of recipe.layers.keys()) {
+    const name = (role: string) => `blocks.${layer}.${role}`;
+    const qkv = await multiplied(name("queryKeyValue"), await norm(weights, name("inputNorm"), x));
+    await prepareHeads(weights, layer, qkv, windows);
+    const attended = new Float64Array((x.length / recipe.hiddenSize) * recipe.numHeads * recipe.headSize);
     let row = 0;
     for (const { length } of windows) {
-      attend(qkv, attended, row, length, weights, layer);
+      attend(qkv, attended, row, length, recipe, layer);
       row += length;
     }
-    add(await linear(weights, `h.${layer}.attn.c_proj`, attended));
-    const inner = await linear(weights, `h.${layer}.mlp.c_fc`, await norm(`h.${layer}.ln_2`));
-    for (let i = 0; i < inner.length; i++) inner[i] = activation(inner[i] as number);
-    add(await linear(weights, `h.${layer}.mlp.c_proj`, inner));
-    onLayer?.(layer, x);
+    add(await multiplied(name("attentionOutput"), attended));
+    let inner = await multiplied(name("mlpInput"), await norm(weights, name("mlpNorm"), x));
+    if (recipe.gated) inner = gate(inner, recipe.innerSize, activation);
+    else for (let i = 0; i < inner.length; i++) inner[i] = activation(inner[i] as number);
+    add(await multiplied(name("mlpOutput"), inner));
+    observer.onLayer?.(layer, x);
   }
-  return norm("ln_f");
+  return norm(weights, "finalNorm", x);
 }
 
-/** Logits [rows, vocab_size] of states [rows, n_embd]. */
+/** Logits [rows, vocabSize] of states [rows, hiddenSize]. */
 export async function referenceLogits(weights: Weights, states: Float64Array): Promise<Float64Array> {
-  const { n_embd, vocab_size, tie_word_embeddings } = weights.config;
-  const rows = states.length / n_embd;
-  const logits = new Float64Array(rows * vocab_size);
-  const head = await weights.matrix(tie_word_embeddings ? "wte.weight" : "lm_head.weight");
-  await multiply(head, states, logits);
+  const { hiddenSize, vocabSize, tiedHead } = weights.recipe;
+  const logits = new Float64Array((states.length / hiddenSize) * vocabSize);
+  await multiply(await weights.matrix(tiedHead ? "embedding" : "head"), states, logits);
   return logits;
 }
 
+async function norm(weights: Weights, name: string, x: Float64Array): Promise<Float64Array> {
+  const { recipe } = weights;
+  const weight = await weights.vector(name);
+  return recipe.norm === "rms"
+    ? rmsNorm(x, weight, recipe.normEpsilon)
+    : layerNorm(x, weight, await weights.bias(name), recipe.normEpsilon);
+}
+
 async function embed(weights: Weights, windows: readonly (readonly number[])[]): Promise<Float64Array> {
-  const width = weights.config.n_embd;
-  const tokens = await weights.matrix("wte.weight");
-  const positions = await weights.matrix("wpe.weight");
-  const x = new Float64Array(windows.reduce((sum, ids) => sum + ids.length, 0) * width);
+  const { hiddenSize, positions, embeddingScale } = weights.recipe;
+  const tokens = await weights.matrix("embedding");
+  const places = positions.kind === "learned" ? await weights.matrix("positions") : undefined;
+  const x = new Float64Array(windows.reduce((sum, ids) => sum + ids.length, 0) * hiddenSize);
   let start = 0;
   for (const ids of windows)
     for (const [position, id] of ids.entries()) {
       const token = await tokens.read(id, 1);
-      const place = await positions.read(position, 1);
-      for (let i = 0; i < width; i++) x[start + i] = (token[i] as number) + (place[i] as number);
-      start += width;
+      const place = await places?.read(position, 1);
+      for (let i = 0; i < hiddenSize; i++)
+        x[start + i] = (token[i] as number) * embeddingScale + (place?.[i] ?? 0);
+      start += hiddenSize;
     }
   return x;
 }
@@ -89,47 +102,90 @@ async function multiply(matrix: Matrix, x: Float64Array, out: Float64Array): Pro
 }
 
 async function linear(weights: Weights, name: string, x: Float64Array): Promise<Float64Array> {
-  const bias = await weights.vector(`${name}.bias`);
-  const matrix = await weights.matrix(`${name}.weight`);
-  const out = new Float64Array((x.length / matrix.columns) * bias.length);
-  for (let start = 0; start < out.length; start += bias.length) out.set(bias, start);
+  const matrix = await weights.matrix(name);
+  const out = new Float64Array((x.length / matrix.columns) * matrix.rows);
+  if (weights.recipe.tensors.find((tensor) => tensor.name === name)?.bias) {
+    const bias = await weights.bias(name);
+    for (let start = 0; start < out.length; start += bias.length) out.set(bias, start);
+  }
   await multiply(matrix, x, out);
   return out;
 }
 
-/** Causal multi-head attention of one window: `length` rows of q, k and v side by side from row `first` on. */
+/** activation(gate) · up of rows [2 · innerSize]. */
+function gate(x: Float64Array, innerSize: number, activation: (x: number) => number): Float64Array {
+  const rows = x.length / (2 * innerSize);
+  const out = new Float64Array(rows * innerSize);
+  for (let row = 0; row < rows; row++)
+    for (let i = 0; i < innerSize; i++) {
+      const at = 2 * row * innerSize + i;
+      out[row * innerSize + i] = activation(x[at] as number) * (x[at + innerSize] as number);
+    }
+  return out;
+}
+
+/** The norms of queries and keys, and their rotation, in place. */
+async function prepareHeads(
+  weights: Weights,
+  layer: number,
+  qkv: Float64Array,
+  windows: readonly (readonly number[])[],
+): Promise<void> {
+  const { recipe } = weights;
+  const { headSize, numHeads, numKeyValueHeads, positions, normEpsilon } = recipe;
+  const { total } = fusedRows(recipe);
+  const normOf = async (role: string) => {
+    const name = `blocks.${layer}.${role}`;
+    return recipe.tensors.some((tensor) => tensor.name === name) ? weights.vector(name) : undefined;
+  };
+  const norms = [await normOf("queryNorm"), await normOf("keyNorm")];
+  const frequencies = positions.kind === "rotary" ? await weights.vector("rotary") : undefined;
+  let row = 0;
+  for (const { length } of windows)
+    for (let position = 0; position < length; position++, row++)
+      for (let head = 0; head < numHeads + numKeyValueHeads; head++) {
+        const start = row * total + head * headSize;
+        const weight = norms[head < numHeads ? 0 : 1];
+        if (weight) qkv.set(rmsNorm(qkv.subarray(start, start + headSize), weight, normEpsilon), start);
+        if (frequencies) rotate(qkv, start, position, frequencies);
+      }
+}
+
+/** Causal attention of one window: `length` rows of queries, keys and values side by side from row `first` on. */
 function attend(
   qkv: Float64Array,
   out: Float64Array,
   first: number,
   length: number,
-  weights: Weights,
+  recipe: Recipe,
   layer: number,
 ): void {
-  const { n_embd, n_head, attention_scales, attention_windows } = weights.config;
-  const headDim = n_embd / n_head;
-  const scale = attention_scales[layer] as number;
-  const window = attention_windows[layer] || length;
+  const { numHeads, numKeyValueHeads, headSize } = recipe;
+  const { key, value, total } = fusedRows(recipe);
+  const { scoreScale, window } = recipe.layers[layer]!;
   const scores = new Float64Array(length);
-  for (let head = 0; head < n_head; head++)
+  for (let head = 0; head < numHeads; head++) {
+    const shared = Math.floor((head * numKeyValueHeads) / numHeads) * headSize;
     for (let t = 0; t < length; t++) {
-      const oldest = Math.max(0, t - window + 1);
-      const q = (first + t) * 3 * n_embd + head * headDim;
+      const oldest = Math.max(0, t - (window || length) + 1);
+      const q = (first + t) * total + head * headSize;
       let largest = Number.NEGATIVE_INFINITY;
       for (let s = oldest; s <= t; s++) {
-        const k = (first + s) * 3 * n_embd + n_embd + head * headDim;
+        const k = (first + s) * total + key + shared;
         let dot = 0;
-        for (let i = 0; i < headDim; i++) dot += (qkv[q + i] as number) * (qkv[k + i] as number);
-        scores[s] = dot * scale;
-        largest = Math.max(largest, dot * scale);
+        for (let i = 0; i < headSize; i++) dot += (qkv[q + i] as number) * (qkv[k + i] as number);
+        scores[s] = dot * scoreScale;
+        largest = Math.max(largest, dot * scoreScale);
       }
       let sum = 0;
       for (let s = oldest; s <= t; s++) sum += scores[s] = Math.exp((scores[s] as number) - largest);
-      const target = (first + t) * n_embd + head * headDim;
+      const target = (first + t) * numHeads * headSize + head * headSize;
       for (let s = oldest; s <= t; s++) {
-        const v = (first + s) * 3 * n_embd + 2 * n_embd + head * headDim;
+        const v = (first + s) * total + value + shared;
         const probability = (scores[s] as number) / sum;
-        for (let i = 0; i < headDim; i++) (out[target + i] as number) += probability * (qkv[v + i] as number);
+        for (let i = 0; i < headSize; i++)
+          (out[target + i] as number) += probability * (qkv[v + i] as number);
       }
     }
+  }
 }

@@ -1,7 +1,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { imageLayout, MAX_PART_BYTES, type PartInfo, type TensorInfo } from "../../format/manifest.ts";
+import { placeTensors, sectionsOf, type TensorInfo } from "../../format/layout.ts";
+import { MAX_PART_BYTES, type PartInfo } from "../../format/manifest.ts";
 import { type QuantizedRows, quantizeRows } from "../quantize/int8.ts";
 import type { Weights } from "../weights.ts";
 import { packMatrix, SLICE_ROWS } from "./pack.ts";
@@ -69,7 +70,7 @@ function littleEndian(values: Float32Array): Uint8Array {
 }
 
 /**
- * Quantizes, packs and writes every tensor as `imageLayout` places it, at most SLICE_ROWS rows at a time.
+ * Quantizes, packs and writes every tensor as `placeTensors` places it, at most SLICE_ROWS rows at a time.
  *
  * @param onProgress called with the bytes of the image written so far
  */
@@ -83,7 +84,7 @@ export async function writeImage(
   } = {},
 ): Promise<{ tensors: TensorInfo[]; parts: PartInfo[] }> {
   const quantize = options.quantize ?? quantizeRows;
-  const layout = imageLayout(weights.config);
+  const layout = placeTensors(weights.recipe);
   const writer = new PartWriter(directory, options.maxPartBytes ?? MAX_PART_BYTES);
   let position = 0;
   const write = async (bytes: Uint8Array) => {
@@ -92,28 +93,33 @@ export async function writeImage(
     options.onProgress?.(position, layout.bytes);
   };
   const fillTo = (offset: number) => write(new Uint8Array(offset - position));
-  try {
-    const scales = new Map<string, Float32Array>();
-    for (const { name, dtype, shape, offset, bytes } of layout.tensors) {
-      await fillTo(offset);
-      if (dtype === "int8") {
-        const [rows, columns] = shape as [number, number];
-        const matrix = await weights.matrix(name);
-        const rowScales = new Float32Array(rows);
-        for (let first = 0; first < rows; first += SLICE_ROWS) {
-          const count = Math.min(SLICE_ROWS, rows - first);
-          const quantized = quantize(await matrix.read(first, count), count, columns);
-          rowScales.set(quantized.scales, first);
-          await write(packMatrix(quantized.values, count, columns));
-        }
-        scales.set(`${name}.scale`, rowScales);
-      } else {
-        await write(littleEndian(scales.get(name) ?? (await weights.vector(name))));
-        scales.delete(name);
-        await fillTo(offset + bytes);
-      }
+  /** Writes the packed values, slice by slice; gives the rows' scales. */
+  const writeMatrix = async (name: string): Promise<Float32Array> => {
+    const matrix = await weights.matrix(name);
+    const { rows, columns } = matrix;
+    const scales = new Float32Array(rows);
+    for (let first = 0; first < rows; first += SLICE_ROWS) {
+      const count = Math.min(SLICE_ROWS, rows - first);
+      const quantized = quantize(await matrix.read(first, count), count, columns);
+      scales.set(quantized.scales, first);
+      await write(packMatrix(quantized.values, count, columns));
     }
-    await fillTo(layout.bytes);
+    return scales;
+  };
+  try {
+    for (const [i, tensor] of weights.recipe.tensors.entries()) {
+      const { name, form } = tensor;
+      const { kind, offset, bytes } = layout.tensors[i]!;
+      let scales: Float32Array | undefined;
+      for (const section of sectionsOf(tensor, kind).sections) {
+        await fillTo(offset + section.offset);
+        if (section.name === "bias") await write(littleEndian(await weights.bias(name)));
+        else if (form === "vector") await write(littleEndian(await weights.vector(name)));
+        else if (section.name === "values") scales = await writeMatrix(name);
+        else await write(littleEndian(scales!));
+      }
+      await fillTo(offset + bytes);
+    }
     return { tensors: layout.tensors, parts: await writer.end() };
   } catch (error) {
     await writer.abandon();

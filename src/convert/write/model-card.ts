@@ -1,11 +1,11 @@
+import { countParameters } from "../../architectures/recipe.ts";
 import type { Manifest } from "../../format/manifest.ts";
-import { parameterCount } from "../parameters.ts";
 
 /** README.md of a converted model. */
 export function modelCard(manifest: Manifest): string {
-  const { name, architecture, config, provenance, tokenizer } = manifest;
+  const { name, architecture, recipe, provenance, tokenizer } = manifest;
   const revision = provenance.revision === null ? "" : `, revision ${provenance.revision}`;
-  const millions = (parameterCount(config) / 1e6).toFixed(1);
+  const millions = (countParameters(recipe) / 1e6).toFixed(1);
   const fidelity = manifest.fidelity
     ? `Perplexity on ${manifest.fidelity.corpus} (${manifest.fidelity.tokens} tokens): ${manifest.fidelity.perplexity_float32.toFixed(3)} in float32, ${manifest.fidelity.perplexity_int8.toFixed(3)} in int8.`
     : "Fidelity was not measured (`edgeformer convert --verify` does).";
@@ -15,7 +15,7 @@ An edgeformer model: int8 weights with one scale per output row, packed for the 
 
 - Converted from: ${provenance.source}${revision}
 - SHA-256 of the source's weights: \`${provenance.sha256}\`
-- Architecture: ${architecture}, ${config.n_layer} layers, width ${config.n_embd}, ${config.n_head} heads, context ${config.n_positions}, ${millions} M parameters
+- Architecture: ${architecture}, ${recipe.layers.length} layers, width ${recipe.hiddenSize}, ${recipe.numHeads} heads, context ${recipe.maxPositions}, ${millions} M parameters
 - Tokenizer: ${tokenizer.type === "none" ? "none (token ids only)" : tokenizer.type}
 - ${fidelity}
 

@@ -1,5 +1,5 @@
 import { BLOCK_COLUMNS, GROUP_STRIPS, TILE_PAD_K, TILE_ROWS } from "../../../assembly/abi.ts";
-import { alignUp } from "../../format/manifest.ts";
+import { alignUp } from "../../format/align.ts";
 
 /** Flips the sign bit of the even bytes: value + 128, unsigned (assembly/abi.ts). */
 const EVEN_FLIP = 0x80;
