@@ -85,7 +85,7 @@ export class Subject {
         offset += chunk.length;
       }
     for (let slot = 0; slot < plan.maxSequences; slot++) {
-      engine.seed(slot, slot);
+      engine.seed(slot, slot, 0);
       for (let i = 0; i < plan.blocksPerSequence; i++)
         engine.setBlock(slot, i, slot * plan.blocksPerSequence + i);
     }

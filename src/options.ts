@@ -3,25 +3,46 @@ import { EdgeformerError } from "./errors.ts";
 /** Most alternatives per token that can be asked for. */
 export const MAX_LOGPROBS = 100;
 
+/** Most stop strings that a generation can have. */
+export const MAX_STOP_STRINGS = 16;
+
+/** The least and the greatest value of each number that shapes the distribution; both are allowed. */
+export const SAMPLING_RANGES = {
+  temperature: [0, 2],
+  topP: [0, 1],
+  minP: [0, 1],
+  // Far below 0.01 a division by the penalty overflows float32, and an infinite logit has no softmax.
+  repetitionPenalty: [0.01, 10],
+  presencePenalty: [-2, 2],
+  frequencyPenalty: [-2, 2],
+  logitBias: [-100, 100],
+} as const satisfies Record<string, readonly [least: number, greatest: number]>;
+
+/** The greatest seed: 2^64 − 1. */
+export const MAX_SEED = 2n ** 64n - 1n;
+
 /** How to turn logits into tokens. Defaults in brackets. */
 export interface SamplingOptions {
   /** 0 takes the likeliest token; up to 2. [1] */
   temperature?: number;
   /** Keep only this many likeliest tokens; 0 keeps all. [0] */
   topK?: number;
-  /** Keep the likeliest tokens whose probabilities add up to this, (0, 1]. [1] (Holtzman et al. 2020) */
+  /** Keep the likeliest tokens whose probabilities add up to this, [0, 1]; 0 keeps the likeliest alone. [1] (Holtzman et al. 2020) */
   topP?: number;
   /** Drop tokens less likely than this share of the likeliest, [0, 1]. [0] */
   minP?: number;
-  /** Same seed, same text, on every runtime; an integer from 0 to 2^53 − 1. [random] */
-  seed?: number;
-  /** Logits of tokens seen so far are divided (if positive) or multiplied by this, (0, 10]. [1] (CTRL, Keskar et al. 2019) */
+  /**
+   * Same seed, same text, on every runtime: an integer from 0 to 2^53 − 1, or a bigint from 0 to 2^64 − 1. Equal
+   * integers are the same seed, whichever type they have. [random]
+   */
+  seed?: number | bigint;
+  /** Logits of tokens seen so far are divided (if positive) or multiplied by this, [0.01, 10]. [1] (CTRL, Keskar et al. 2019) */
   repetitionPenalty?: number;
   /** Subtracted from the logits of tokens generated so far, −2 to 2. [0] */
   presencePenalty?: number;
   /** Subtracted once for each time that the token was generated, −2 to 2. [0] */
   frequencyPenalty?: number;
-  /** Added to the logits of these token ids, −100 to 100. */
+  /** Added to the logits of these token ids; each from −100 to 100. */
   logitBias?: Record<number, number>;
 }
 
@@ -59,10 +80,11 @@ function invalid(param: string, message: string): never {
   throw new EdgeformerError("invalid_option", `${param} ${message}`, { param });
 }
 
-function number(value: unknown, param: string, fallback: number, minimum: number, maximum: number): number {
+function number(value: unknown, param: keyof typeof SAMPLING_RANGES, fallback: number): number {
+  const [least, greatest] = SAMPLING_RANGES[param];
   if (value === undefined) return fallback;
-  if (typeof value !== "number" || !(value >= minimum && value <= maximum))
-    invalid(param, `must be a number from ${minimum} to ${maximum}`);
+  if (typeof value !== "number" || !(value >= least && value <= greatest))
+    invalid(param, `must be a number from ${least} to ${greatest}`);
   return value;
 }
 
@@ -73,9 +95,25 @@ function integer(value: unknown, param: string, fallback: number, minimum: numbe
   return value;
 }
 
-/** A seed that nobody chose: 32 random bits of the platform. */
-function randomSeed(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
+/** The seed that was asked for, or 32 random bits of the platform. */
+function seed(value: unknown): number | bigint {
+  if (value === undefined) return crypto.getRandomValues(new Uint32Array(1))[0] as number;
+  if (
+    typeof value === "bigint"
+      ? value >= 0n && value <= MAX_SEED
+      : Number.isSafeInteger(value) && Number(value) >= 0
+  )
+    return value as number | bigint;
+  invalid(
+    "seed",
+    `must be an integer from 0 to ${Number.MAX_SAFE_INTEGER}, or a bigint from 0 to ${MAX_SEED}`,
+  );
+}
+
+/** The lower and the upper 32 bits of a seed, unsigned. */
+export function seedHalves(seed: number | bigint): [low: number, high: number] {
+  if (typeof seed === "number") return [seed % 2 ** 32, Math.floor(seed / 2 ** 32)];
+  return [Number(BigInt.asUintN(32, seed)), Number(seed >> 32n)];
 }
 
 /**
@@ -88,8 +126,12 @@ export function resolveOptions(options: GenerateOptions, vocabSize: number): Res
   if (typeof options !== "object" || options === null) invalid("options", "must be an object");
   const stop =
     options.stop === undefined ? [] : typeof options.stop === "string" ? [options.stop] : options.stop;
-  if (!Array.isArray(stop) || stop.length > 16 || !stop.every((s) => typeof s === "string" && s !== ""))
-    invalid("stop", "must be up to 16 strings, none empty");
+  if (
+    !Array.isArray(stop) ||
+    stop.length > MAX_STOP_STRINGS ||
+    !stop.every((s) => typeof s === "string" && s !== "")
+  )
+    invalid("stop", `must be up to ${MAX_STOP_STRINGS} strings, none empty`);
   const tokenId = (value: unknown): value is number =>
     typeof value === "number" && Number.isInteger(value) && value >= 0 && value < vocabSize;
   const stopTokenIds = options.stopTokenIds ?? [];
@@ -99,22 +141,19 @@ export function resolveOptions(options: GenerateOptions, vocabSize: number): Res
   const logitBias = Object.entries(options.logitBias ?? {}).map(([id, bias]): [number, number] => {
     if (!/^\d+$/.test(id) || !tokenId(Number(id)))
       invalid("logitBias", `names the token ${JSON.stringify(id)}; ids go from 0 to ${vocabSize - 1}`);
-    return [Number(id), number(bias, "logitBias", 0, -100, 100)];
+    return [Number(id), number(bias, "logitBias", 0)];
   });
-  const repetitionPenalty = number(options.repetitionPenalty, "repetitionPenalty", 1, 0, 10);
-  if (repetitionPenalty === 0) invalid("repetitionPenalty", "must be above 0");
-  const topP = number(options.topP, "topP", 1, 0, 1);
   if (options.ignoreEos !== undefined && typeof options.ignoreEos !== "boolean")
     invalid("ignoreEos", "must be true or false");
   return {
-    temperature: number(options.temperature, "temperature", 1, 0, 2),
+    temperature: number(options.temperature, "temperature", 1),
     topK: integer(options.topK, "topK", 0, 0, vocabSize),
-    topP,
-    minP: number(options.minP, "minP", 0, 0, 1),
-    seed: integer(options.seed, "seed", -1, 0, Number.MAX_SAFE_INTEGER) >= 0 ? options.seed! : randomSeed(),
-    repetitionPenalty,
-    presencePenalty: number(options.presencePenalty, "presencePenalty", 0, -2, 2),
-    frequencyPenalty: number(options.frequencyPenalty, "frequencyPenalty", 0, -2, 2),
+    topP: number(options.topP, "topP", 1),
+    minP: number(options.minP, "minP", 0),
+    seed: seed(options.seed),
+    repetitionPenalty: number(options.repetitionPenalty, "repetitionPenalty", 1),
+    presencePenalty: number(options.presencePenalty, "presencePenalty", 0),
+    frequencyPenalty: number(options.frequencyPenalty, "frequencyPenalty", 0),
     logitBias,
     maxTokens: integer(options.maxTokens, "maxTokens", 16, 0, Number.MAX_SAFE_INTEGER),
     stop,

@@ -155,9 +155,9 @@ export class Engine {
     this.wasm.head(first, count);
   }
 
-  /** Starts a sequence slot's random numbers; `seed` an integer from 0 to 2^53 − 1. */
-  seed(sequence: number, seed: number): void {
-    this.wasm.seed(sequence, seed % 2 ** 32, Math.floor(seed / 2 ** 32), 0);
+  /** Starts a sequence slot's random numbers; `low` and `high` are the halves of the 64-bit seed, unsigned. */
+  seed(sequence: number, low: number, high: number): void {
+    this.wasm.seed(sequence, low, high, 0);
   }
 
   sample(

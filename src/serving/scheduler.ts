@@ -1,6 +1,7 @@
 import { BLOCK_POSITIONS } from "../../assembly/abi.ts";
 import type { Engine } from "../engine/engine.ts";
 import { EdgeformerError } from "../errors.ts";
+import { seedHalves } from "../options.ts";
 import { type BlockLease, KvCache } from "./kvcache.ts";
 import { PromptLookup } from "./prompt-lookup.ts";
 import type { Sequence } from "./sequence.ts";
@@ -132,7 +133,7 @@ export class Scheduler {
       this.waiting.shift();
       const slot = this.freeSlots.pop()!;
       for (const [i, block] of lease.blocks.entries()) this.engine.setBlock(slot, i, block);
-      this.engine.seed(slot, sequence.seed);
+      this.engine.seed(slot, ...seedHalves(sequence.seed));
       sequence.computed = lease.cachedPositions;
       sequence.cachedTokens = lease.cachedPositions;
       this.running.push({ sequence, slot, lease });

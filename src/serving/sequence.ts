@@ -18,7 +18,7 @@ export interface Sequence {
   /** Positions that the cache must be able to hold. */
   readonly capacity: number;
   /** Seed of the random numbers. */
-  readonly seed: number;
+  readonly seed: number | bigint;
   finished: boolean;
   /** Positions at the front that came from the cache. */
   cachedTokens: number;
@@ -34,7 +34,7 @@ export class Generation implements Sequence {
   readonly promptTokens: number;
   readonly capacity: number;
   readonly wantedFrom: number;
-  readonly seed: number;
+  readonly seed: number | bigint;
   computed = 0;
   cachedTokens = 0;
   error: EdgeformerError | undefined;

@@ -1,23 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EdgeformerError } from "../../src/errors.ts";
-import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
+import { type GenerateOptions, resolveOptions, SAMPLING_RANGES, seedHalves } from "../../src/options.ts";
 
 const VOCABULARY = 100;
 const resolve = (options: unknown) => resolveOptions(options as GenerateOptions, VOCABULARY);
 
 /** What is no number, or none that any option takes. */
-const NO_NUMBERS = [
-  null,
-  "1",
-  true,
-  [],
-  {},
-  1n,
-  Number.NaN,
-  Number.POSITIVE_INFINITY,
-  Number.NEGATIVE_INFINITY,
-];
+const NO_NUMBERS = [null, "1", true, [], {}, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
 
 function refused(options: unknown): EdgeformerError {
   try {
@@ -48,7 +38,7 @@ test("nothing asked for: the defaults", () => {
     logprobs: undefined,
     signal: undefined,
   });
-  expect(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
+  expect(typeof seed === "number" && Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
   expect(resolve(Object.fromEntries(Object.keys(rest).map((key) => [key, undefined])))).toMatchObject(rest);
 });
 
@@ -56,14 +46,24 @@ test("a seed that nobody chose is another one each time", () => {
   expect(new Set(Array.from({ length: 20 }, () => resolve({}).seed)).size).toBeGreaterThan(15);
 });
 
+test("a seed is its 64 bits, whichever type it has", () => {
+  for (const seed of [0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 7, Number.MAX_SAFE_INTEGER]) {
+    const [low, high] = seedHalves(seed);
+    expect(high * 2 ** 32 + low).toBe(seed);
+    expect(seedHalves(BigInt(seed))).toEqual([low, high]);
+  }
+  expect(seedHalves(0x0123_4567_89ab_cdefn)).toEqual([0x89ab_cdef, 0x0123_4567]);
+  expect(seedHalves(2n ** 64n - 1n)).toEqual([0xffff_ffff, 0xffff_ffff]);
+});
+
 describe("what is in its range is taken as it is, the ends included", () => {
   test.each<[keyof GenerateOptions, unknown[]]>([
     ["temperature", [0, 1e-42, 0.7, 2]],
     ["topK", [0, 1, VOCABULARY]],
-    ["topP", [1e-9, 0.5, 1]],
+    ["topP", [0, 1e-9, 0.5, 1]],
     ["minP", [0, 0.5, 1]],
-    ["seed", [0, 1, Number.MAX_SAFE_INTEGER]],
-    ["repetitionPenalty", [Number.MIN_VALUE, 1, 10]],
+    ["seed", [0, 1, Number.MAX_SAFE_INTEGER, 0n, 2n ** 64n - 1n]],
+    ["repetitionPenalty", [0.01, 1, 10]],
     ["presencePenalty", [-2, 0, 2]],
     ["frequencyPenalty", [-2, 0, 2]],
     ["maxTokens", [0, 1, Number.MAX_SAFE_INTEGER]],
@@ -90,12 +90,12 @@ describe("what is in its range is taken as it is, the ends included", () => {
 
 describe("what is not is refused by name", () => {
   test.each<[param: string, values: unknown[]]>([
-    ["temperature", [-Number.MIN_VALUE, 2.0001, ...NO_NUMBERS]],
-    ["topK", [-1, 0.5, VOCABULARY + 1, ...NO_NUMBERS]],
+    ["temperature", [-Number.MIN_VALUE, 2.0001, 1n, ...NO_NUMBERS]],
+    ["topK", [-1, 0.5, VOCABULARY + 1, 1n, ...NO_NUMBERS]],
     ["topP", [-0.1, 1.0001, ...NO_NUMBERS]],
     ["minP", [-0.1, 1.0001, ...NO_NUMBERS]],
-    ["seed", [-1, 0.5, 2 ** 53, ...NO_NUMBERS]],
-    ["repetitionPenalty", [0, -0, -1, 10.1, ...NO_NUMBERS]],
+    ["seed", [-1, 0.5, 2 ** 53, -1n, 2n ** 64n, ...NO_NUMBERS]],
+    ["repetitionPenalty", [0, -0, -1, 1e-38, 0.0099, 10.1, ...NO_NUMBERS]],
     ["presencePenalty", [-2.1, 2.1, ...NO_NUMBERS]],
     ["frequencyPenalty", [-2.1, 2.1, ...NO_NUMBERS]],
     ["maxTokens", [-1, 0.5, 2 ** 53, ...NO_NUMBERS]],
@@ -142,10 +142,17 @@ test("whatever is given, the answer is resolved options within their ranges, or 
     fc.property(fc.dictionary(fc.constantFrom(...keys), value, { maxKeys: 3 }), (options) => {
       try {
         const resolved = resolve(options);
-        expect(resolved.temperature).toBeGreaterThanOrEqual(0);
-        expect(resolved.temperature).toBeLessThanOrEqual(2);
+        const { logitBias, ...numbers } = SAMPLING_RANGES;
+        for (const [name, [least, greatest]] of Object.entries(numbers)) {
+          expect(resolved[name as keyof typeof numbers]).toBeGreaterThanOrEqual(least);
+          expect(resolved[name as keyof typeof numbers]).toBeLessThanOrEqual(greatest);
+        }
+        for (const [, bias] of resolved.logitBias) expect(Math.abs(bias)).toBeLessThanOrEqual(logitBias[1]);
         expect(resolved.topK).toBeLessThanOrEqual(VOCABULARY);
-        expect(Number.isSafeInteger(resolved.seed)).toBe(true);
+        const { seed } = resolved;
+        expect(
+          typeof seed === "bigint" ? BigInt.asUintN(64, seed) === seed : Number.isSafeInteger(seed),
+        ).toBe(true);
         for (const id of [...resolved.stopTokenIds, ...resolved.logitBias.map(([id]) => id)])
           expect(Number.isInteger(id) && id >= 0 && id < VOCABULARY).toBe(true);
         for (const one of resolved.stop) expect(one.length).toBeGreaterThan(0);
