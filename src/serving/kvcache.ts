@@ -15,13 +15,19 @@ export interface BlockLease {
   readonly cachedPositions: number;
   /** Blocks at the front that are published, by this lease or before it. */
   published: number;
-  /** `id` of the last published block. */
-  parent: number;
+  /** `id` of the last published block, or the root of its salt. */
+  parent: Parent;
 }
 
-const ROOT = 0;
+/** What a key begins with: the block before, or the salt where there is none. */
+type Parent = number | string;
 
-function keyOf(parent: number, ids: readonly number[], index: number): string {
+/** What the first block of a sequence has for a parent. No number begins with a zero, so no block is called so. */
+function rootOf(salt: string): Parent {
+  return `0${salt}`;
+}
+
+function keyOf(parent: Parent, ids: readonly number[], index: number): string {
   return `${parent}:${ids.slice(index * BLOCK_POSITIONS, (index + 1) * BLOCK_POSITIONS).join(",")}`;
 }
 
@@ -31,33 +37,37 @@ function keyOf(parent: number, ids: readonly number[], index: number): string {
  * A block is free, held by one or more sequences, or cached: held by nobody, but its content can still be found
  * by its token ids. Only full blocks are published, and nobody writes to a full block again, so a shared block
  * never has to be copied. A key names the block before it, so equal keys mean equal tokens from the first
- * position on, and since a row's bits do not depend on its batch, equal bytes.
+ * position on, and since a row's bits do not depend on its batch, equal bytes. The first block's key names the
+ * sequence's salt instead, so sequences with different salts never share a block.
  */
 export class KvCache {
-  private readonly free: number[];
-  private readonly holders: Int32Array;
-  private readonly byKey = new Map<string, CachedBlock>();
-  private readonly byBlock = new Map<number, CachedBlock>();
+  /** Blocks that there are. */
+  readonly blocks: number;
+  readonly #free: number[];
+  readonly #holders: Int32Array;
+  readonly #byKey = new Map<string, CachedBlock>();
+  readonly #byBlock = new Map<number, CachedBlock>();
   /** Cached blocks that nobody holds, least recently used first: a Set keeps the order of insertion. */
-  private readonly idle = new Set<number>();
-  private nextId = ROOT + 1;
+  readonly #idle = new Set<number>();
+  #nextId = 1;
 
-  constructor(readonly blocks: number) {
-    this.free = Array.from({ length: blocks }, (_, i) => blocks - 1 - i);
-    this.holders = new Int32Array(blocks);
+  constructor(blocks: number) {
+    this.blocks = blocks;
+    this.#free = Array.from({ length: blocks }, (_, i) => blocks - 1 - i);
+    this.#holders = new Int32Array(blocks);
   }
 
   /** Blocks that a new sequence could get. */
   get available(): number {
-    return this.free.length + this.idle.size;
+    return this.#free.length + this.#idle.size;
   }
 
   /** Published blocks that lie whole within the first `limit` of `ids`. */
-  private lookup(ids: readonly number[], limit: number): CachedBlock[] {
+  #lookup(ids: readonly number[], limit: number, salt: string): CachedBlock[] {
     const found: CachedBlock[] = [];
     const usable = Math.floor(limit / BLOCK_POSITIONS);
-    for (let parent = ROOT; found.length < usable; ) {
-      const hit = this.byKey.get(keyOf(parent, ids, found.length));
+    for (let parent = rootOf(salt); found.length < usable; ) {
+      const hit = this.#byKey.get(keyOf(parent, ids, found.length));
       if (hit === undefined) break;
       found.push(hit);
       parent = hit.id;
@@ -66,8 +76,8 @@ export class KvCache {
   }
 
   /** How many of the first `limit` positions of `ids` are in the cache. */
-  cachedPositions(ids: readonly number[], limit: number): number {
-    return this.lookup(ids, limit).length * BLOCK_POSITIONS;
+  cachedPositions(ids: readonly number[], limit: number, salt = ""): number {
+    return this.#lookup(ids, limit, salt).length * BLOCK_POSITIONS;
   }
 
   /**
@@ -75,23 +85,24 @@ export class KvCache {
    * taken, when there are not enough.
    *
    * @param limit how many of the first positions may be shared: the logits of those behind are wanted
+   * @param salt blocks are shared only with sequences that have the same one
    */
-  acquire(ids: readonly number[], count: number, limit: number): BlockLease | undefined {
-    const shared = this.lookup(ids, limit);
-    const idleShared = shared.filter(({ block }) => this.idle.has(block)).length;
+  acquire(ids: readonly number[], count: number, limit: number, salt = ""): BlockLease | undefined {
+    const shared = this.#lookup(ids, limit, salt);
+    const idleShared = shared.filter(({ block }) => this.#idle.has(block)).length;
     if (count - shared.length > this.available - idleShared) return undefined;
     const blocks = shared.map(({ block }) => block);
-    for (const block of blocks) this.hold(block);
+    for (const block of blocks) this.#hold(block);
     while (blocks.length < count) {
-      const block = this.free.pop() ?? this.evict();
-      this.hold(block);
+      const block = this.#free.pop() ?? this.#evict();
+      this.#hold(block);
       blocks.push(block);
     }
     return {
       blocks,
       cachedPositions: shared.length * BLOCK_POSITIONS,
       published: shared.length,
-      parent: shared.at(-1)?.id ?? ROOT,
+      parent: shared.at(-1)?.id ?? rootOf(salt),
     };
   }
 
@@ -99,11 +110,11 @@ export class KvCache {
   publish(lease: BlockLease, ids: readonly number[], computed: number): void {
     for (; (lease.published + 1) * BLOCK_POSITIONS <= computed; lease.published++) {
       const key = keyOf(lease.parent, ids, lease.published);
-      let entry = this.byKey.get(key);
+      let entry = this.#byKey.get(key);
       if (entry === undefined) {
-        entry = { block: lease.blocks[lease.published]!, id: this.nextId++, key };
-        this.byKey.set(key, entry);
-        this.byBlock.set(entry.block, entry);
+        entry = { block: lease.blocks[lease.published]!, id: this.#nextId++, key };
+        this.#byKey.set(key, entry);
+        this.#byBlock.set(entry.block, entry);
       }
       lease.parent = entry.id;
     }
@@ -113,23 +124,23 @@ export class KvCache {
   release(lease: BlockLease): void {
     // The last block first, so that no block is evicted before those that can only be found through it.
     for (const block of [...lease.blocks].reverse()) {
-      if (--this.holders[block]! > 0) continue;
-      if (this.byBlock.has(block)) this.idle.add(block);
-      else this.free.push(block);
+      if (--this.#holders[block]! > 0) continue;
+      if (this.#byBlock.has(block)) this.#idle.add(block);
+      else this.#free.push(block);
     }
   }
 
-  private hold(block: number): void {
-    this.holders[block]!++;
-    this.idle.delete(block);
+  #hold(block: number): void {
+    this.#holders[block]!++;
+    this.#idle.delete(block);
   }
 
-  private evict(): number {
-    const [block] = this.idle;
-    const entry = this.byBlock.get(block!)!;
-    this.idle.delete(entry.block);
-    this.byBlock.delete(entry.block);
-    this.byKey.delete(entry.key);
+  #evict(): number {
+    const [block] = this.#idle;
+    const entry = this.#byBlock.get(block!)!;
+    this.#idle.delete(entry.block);
+    this.#byBlock.delete(entry.block);
+    this.#byKey.delete(entry.key);
     return entry.block;
   }
 }

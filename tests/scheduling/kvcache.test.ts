@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type BlockLease, KvCache } from "../../src/serving/kvcache.ts";
 import { uniform } from "../reference/random.ts";
 
@@ -11,7 +11,7 @@ function filled(cache: KvCache, tokens: number[], count: number): BlockLease {
 }
 
 describe("the KV cache", () => {
-  it("gives blocks and takes them back", () => {
+  test("gives blocks and takes them back", () => {
     const cache = new KvCache(4);
     const lease = cache.acquire(ids(40), 3, 39)!;
     expect(new Set(lease.blocks).size).toBe(3);
@@ -22,7 +22,7 @@ describe("the KV cache", () => {
     expect(cache.available).toBe(4);
   });
 
-  it("finds a published prefix, while it is held and after", () => {
+  test("finds a published prefix, while it is held and after", () => {
     const cache = new KvCache(8);
     const first = filled(cache, ids(40), 3);
     const second = cache.acquire([...ids(32), 900, 901], 3, 33)!;
@@ -35,7 +35,7 @@ describe("the KV cache", () => {
     expect(cache.acquire(ids(40), 3, 39)!.cachedPositions).toBe(32);
   });
 
-  it("never shares the block of a position whose logits are wanted", () => {
+  test("never shares the block of a position whose logits are wanted", () => {
     const cache = new KvCache(8);
     cache.release(filled(cache, ids(32), 2));
     expect(cache.cachedPositions(ids(32), 31)).toBe(16);
@@ -43,13 +43,29 @@ describe("the KV cache", () => {
     expect(cache.cachedPositions(ids(32), 0)).toBe(0);
   });
 
-  it("tells equal tokens behind different beginnings apart", () => {
+  test("tells equal tokens behind different beginnings apart", () => {
     const cache = new KvCache(8);
     cache.release(filled(cache, ids(32), 2));
     expect(cache.cachedPositions([...ids(16, 500), ...ids(17, 16)], 32)).toBe(0);
   });
 
-  it("does not publish a block before it is full", () => {
+  test("shares blocks only within a salt", () => {
+    const cache = new KvCache(12);
+    const salted = (salt: string) => cache.acquire(ids(40), 3, 39, salt)!;
+    const first = salted("a");
+    cache.publish(first, ids(40), 40);
+    for (const salt of ["", "b", "0", "aa", "a:0"]) {
+      expect(cache.cachedPositions(ids(40), 39, salt)).toBe(0);
+      const other = salted(salt);
+      expect(other.cachedPositions).toBe(0);
+      expect(other.blocks.filter((block) => first.blocks.includes(block))).toEqual([]);
+      cache.publish(other, ids(40), 40);
+      cache.release(other);
+    }
+    expect(salted("a").blocks.slice(0, 2)).toEqual(first.blocks.slice(0, 2));
+  });
+
+  test("does not publish a block before it is full", () => {
     const cache = new KvCache(8);
     const lease = cache.acquire(ids(31), 2, 30)!;
     cache.publish(lease, ids(31), 15);
@@ -58,7 +74,7 @@ describe("the KV cache", () => {
     expect(cache.cachedPositions(ids(31), 30)).toBe(16);
   });
 
-  it("evicts the least recently used, the end of a text before its beginning", () => {
+  test("evicts the least recently used, the end of a text before its beginning", () => {
     const cache = new KvCache(4);
     cache.release(filled(cache, ids(33), 2));
     cache.release(filled(cache, ids(33, 100), 2));
@@ -69,7 +85,7 @@ describe("the KV cache", () => {
     cache.release(lease);
   });
 
-  it("holds its books through 20,000 random moves", () => {
+  test("holds its books through 20,000 random moves", () => {
     const random = uniform(11);
     const cache = new KvCache(24);
     const texts = Array.from({ length: 8 }, (_, t) => [...ids(16 * (t % 3)), ...ids(48, 1000 * (t + 1))]);
