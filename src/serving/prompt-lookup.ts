@@ -22,21 +22,21 @@ const LEAST = 0.75;
  */
 export class PromptLookup {
   /** The position behind the last n-gram of each hash; 0 for none. */
-  private readonly places = new Int32Array(1 << HASH_BITS);
+  readonly #places = new Int32Array(1 << HASH_BITS);
   /** Ids taken in. */
-  private length = 0;
+  #length = 0;
   /** Position of the token that is expected to come again; 0 for none. */
-  private source = 0;
+  #source = 0;
   /** Share of tokens that came as expected, a moving average. */
-  private accuracy = 0.5;
+  #accuracy = 0.5;
 
   /** Up to `limit` tokens that are likely enough to follow `ids`, which must go on where the last call's ended. */
   guess(ids: readonly number[], limit: number): readonly number[] {
-    while (this.length < ids.length) this.take(ids);
+    while (this.#length < ids.length) this.#take(ids);
     const guesses: number[] = [];
-    if (this.source === 0) return guesses;
-    for (let right = this.accuracy; right > LEAST && guesses.length < limit; right *= this.accuracy) {
-      const at = this.source + guesses.length;
+    if (this.#source === 0) return guesses;
+    for (let right = this.#accuracy; right > LEAST && guesses.length < limit; right *= this.#accuracy) {
+      const at = this.#source + guesses.length;
       // Past its end the text goes on with what was guessed: the same few tokens over and over.
       guesses.push(at < ids.length ? ids[at]! : guesses[at - ids.length]!);
     }
@@ -44,21 +44,21 @@ export class PromptLookup {
   }
 
   /** Takes in the next token. */
-  private take(ids: readonly number[]): void {
-    if (this.source > 0) {
-      const right = ids[this.source] === ids[this.length];
-      this.accuracy += ((right ? 1 : 0) - this.accuracy) * RATE;
-      this.source = right ? this.source + 1 : 0;
+  #take(ids: readonly number[]): void {
+    if (this.#source > 0) {
+      const right = ids[this.#source] === ids[this.#length];
+      this.#accuracy += ((right ? 1 : 0) - this.#accuracy) * RATE;
+      this.#source = right ? this.#source + 1 : 0;
     }
-    const end = ++this.length;
+    const end = ++this.#length;
     if (end < NGRAM) return;
     let hash = 0;
     for (let i = end - NGRAM; i < end; i++) hash = Math.imul(hash + ids[i]!, 0x9e3779b1);
     hash >>>= 32 - HASH_BITS;
-    const place = this.places[hash]!;
-    this.places[hash] = end;
-    if (this.source > 0 || place === 0) return;
+    const place = this.#places[hash]!;
+    this.#places[hash] = end;
+    if (this.#source > 0 || place === 0) return;
     for (let i = 1; i <= NGRAM; i++) if (ids[place - i] !== ids[end - i]) return;
-    this.source = place;
+    this.#source = place;
   }
 }

@@ -3,46 +3,46 @@
  * turn out to be the beginning of a stop string.
  */
 export class TextStream {
-  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  private readonly stop: readonly string[];
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  readonly #stop: readonly string[];
   /** Decoded, but a proper prefix of a stop string may begin in it. */
-  private held = "";
+  #held = "";
   /** True once a stop string was found; what followed it is dropped. */
   stopped = false;
 
   constructor(stop: readonly string[]) {
-    this.stop = stop;
+    this.#stop = stop;
   }
 
   /** Takes the next token's bytes; returns the text that became certain. */
   push(bytes: Uint8Array): string {
-    return this.release(this.decoder.decode(bytes, { stream: true }));
+    return this.#release(this.#decoder.decode(bytes, { stream: true }));
   }
 
   /** The end: an unfinished character becomes U+FFFD, what was held back comes out. */
   flush(): string {
-    const released = this.release(this.decoder.decode());
+    const released = this.#release(this.#decoder.decode());
     if (this.stopped) return released;
-    const rest = released + this.held;
-    this.held = "";
+    const rest = released + this.#held;
+    this.#held = "";
     return rest;
   }
 
-  private release(decoded: string): string {
+  #release(decoded: string): string {
     if (this.stopped) return "";
-    const text = this.held + decoded;
+    const text = this.#held + decoded;
     let end = -1;
-    for (const stop of this.stop) {
+    for (const stop of this.#stop) {
       const at = text.indexOf(stop);
       if (at !== -1 && (end === -1 || at < end)) end = at;
     }
     if (end !== -1) {
       this.stopped = true;
-      this.held = "";
+      this.#held = "";
       return text.slice(0, end);
     }
-    const keep = this.stop.reduce((longest, stop) => Math.max(longest, overlap(text, stop)), 0);
-    this.held = text.slice(text.length - keep);
+    const keep = this.#stop.reduce((longest, stop) => Math.max(longest, overlap(text, stop)), 0);
+    this.#held = text.slice(text.length - keep);
     return text.slice(0, text.length - keep);
   }
 }
