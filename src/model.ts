@@ -3,48 +3,55 @@ import { EdgeformerError } from "./errors.ts";
 import type { Manifest } from "./format/manifest.ts";
 import { type GenerateOptions, MAX_LOGPROBS, resolveOptions } from "./options.ts";
 import type { Completion, GenerateChunk, GeneratedLogprob, Score, ScoreOptions } from "./results.ts";
+import { EngineStage } from "./serving/engine-stage.ts";
 import { Scheduler, type SchedulerOptions } from "./serving/scheduler.ts";
 import { Generation, Scoring, type Sequence } from "./serving/sequence.ts";
+import { step } from "./serving/step.ts";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
 
 const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
 export type ModelOptions = SchedulerOptions & { pause?: () => Promise<void> };
 
-/** A loaded model. Generations started together share every step: each gets the text that it would get alone. */
+/**
+ * A loaded model. Generations started together share every step: each gets the text that it would get alone.
+ *
+ * Nothing in a step waits or calls back: whoever wants a result makes steps until it is there. That is what
+ * Cloudflare's rule asks for, by which one request must not touch another's I/O.
+ */
 export class Model {
   readonly manifest: Manifest;
   /** Positions of the longest sequence, prompt and completion together. */
   readonly context: number;
   /** Undefined for a model whose vocabulary is not GPT-2's: it takes and gives token ids. */
   readonly tokenizer: Tokenizer | undefined;
-  private engine: Engine | undefined;
-  private readonly scheduler: Scheduler;
-  private readonly pause: () => Promise<void>;
+  #stage: EngineStage | undefined;
+  readonly #scheduler: Scheduler;
+  readonly #pause: () => Promise<void>;
 
   /** @internal loadModel makes it. */
   constructor(manifest: Manifest, engine: Engine, options: ModelOptions = {}) {
     this.manifest = manifest;
-    this.engine = engine;
+    this.#stage = new EngineStage(engine);
     this.context = engine.plan.context;
     this.tokenizer = createTokenizer(manifest.tokenizer);
-    this.scheduler = new Scheduler(engine, options);
-    this.pause = options.pause ?? zeroTimeout;
+    this.#scheduler = new Scheduler(engine.plan, options);
+    this.#pause = options.pause ?? zeroTimeout;
   }
 
   /** Bytes of linear memory; constant from load to dispose(). */
   get memoryBytes(): number {
-    return this.live().memoryBytes;
+    return this.#live().engine.memoryBytes;
   }
 
   /** Calls into wasm so far. */
   get calls(): number {
-    return this.live().calls;
+    return this.#live().engine.calls;
   }
 
   /** Forward passes so far. */
   get steps(): number {
-    return this.scheduler.steps;
+    return this.#scheduler.steps;
   }
 
   /**
@@ -63,20 +70,19 @@ export class Model {
       throw new EdgeformerError(
         "invalid_option",
         "stop strings need a model with a tokenizer; use stopTokenIds",
-        {
-          param: "stop",
-        },
+        { param: "stop" },
       );
-    const ids = this.promptIds(prompt);
+    const ids = this.#promptIds(prompt);
     if (ids.length + resolved.maxTokens > this.context)
       throw new EdgeformerError(
         "context_length_exceeded",
         `the context is ${this.context} tokens; the prompt has ${ids.length} and ${resolved.maxTokens} more were asked for: shorten the prompt or lower maxTokens`,
       );
+
     const generation = new Generation(ids, resolved, recipe.eosTokenIds, this.tokenizer);
     const { signal } = resolved;
-    this.start(generation);
-    let seen = this.scheduler.steps;
+    this.#start(generation);
+    let seen = this.#scheduler.steps;
     try {
       for (;;) {
         for (let chunk = generation.chunks.shift(); chunk !== undefined; chunk = generation.chunks.shift()) {
@@ -84,10 +90,10 @@ export class Model {
           if (signal?.aborted) break;
           if (chunk.finishReason !== null) return;
         }
-        seen = await this.advance(generation, seen, signal);
+        seen = await this.#advance(generation, seen, signal);
       }
     } finally {
-      this.scheduler.remove(generation);
+      this.#scheduler.remove(generation);
     }
   }
 
@@ -123,35 +129,34 @@ export class Model {
       throw new EdgeformerError(
         "invalid_option",
         `topLogprobs must be an integer from 0 to ${MAX_LOGPROBS}`,
-        {
-          param: "topLogprobs",
-        },
+        { param: "topLogprobs" },
       );
-    const ids = this.promptIds(text);
+    const ids = this.#promptIds(text);
     const scoring = new Scoring(ids, Math.min(top, this.manifest.recipe.vocabSize));
-    this.start(scoring);
-    let seen = this.scheduler.steps;
+    this.#start(scoring);
+    let seen = this.#scheduler.steps;
     try {
-      while (!scoring.finished) seen = await this.advance(scoring, seen, options.signal);
-      return scoring.result(this.live());
+      while (!scoring.finished) seen = await this.#advance(scoring, seen, options.signal);
+      const { engine } = this.#live();
+      return scoring.result((x) => engine.exp(x));
     } finally {
-      this.scheduler.remove(scoring);
+      this.#scheduler.remove(scoring);
     }
   }
 
   /** Gives the memory back. Generations that are under way fail with `disposed`. */
   dispose(): void {
-    this.engine = undefined;
+    this.#stage = undefined;
   }
 
-  private live(): Engine {
-    if (this.engine === undefined)
+  #live(): EngineStage {
+    if (this.#stage === undefined)
       throw new EdgeformerError("disposed", "the model was disposed; load it again");
-    return this.engine;
+    return this.#stage;
   }
 
   /** Checks a prompt and turns it into token ids. */
-  private promptIds(prompt: string | readonly number[]): number[] {
+  #promptIds(prompt: string | readonly number[]): number[] {
     const { vocabSize } = this.manifest.recipe;
     if (typeof prompt === "string" && this.tokenizer === undefined)
       throw new EdgeformerError(
@@ -177,25 +182,25 @@ export class Model {
     return ids;
   }
 
-  private start(sequence: Sequence): void {
-    this.live();
-    this.scheduler.add(sequence);
+  #start(sequence: Sequence): void {
+    this.#live();
+    this.#scheduler.add(sequence);
   }
 
   /**
-   * One step for everybody, unless somebody else has made one since `seen`, then a breath. If each of 64 made a
-   * step of its own in turn, everybody's tokens would come in bursts of as many.
+   * Makes a step for everybody, unless somebody else has made one since `seen`, and then gives others their turn. If
+   * each of 64 sequences made a step of its own, everybody's tokens would come in bursts of 64.
    *
-   * @returns the steps so far, to be handed to the next call
+   * @returns the steps so far, for the next call
    */
-  private async advance(sequence: Sequence, seen: number, signal: AbortSignal | undefined): Promise<number> {
+  async #advance(sequence: Sequence, seen: number, signal: AbortSignal | undefined): Promise<number> {
     if (signal?.aborted)
       throw new EdgeformerError("aborted", "the request was aborted", { cause: signal.reason });
-    this.live();
-    if (this.scheduler.steps === seen) this.scheduler.step();
+    const stage = this.#live();
+    if (this.#scheduler.steps === seen) step(this.#scheduler, stage);
     if (sequence.error !== undefined) throw sequence.error;
-    const { steps } = this.scheduler;
-    await this.pause();
+    const { steps } = this.#scheduler;
+    await this.#pause();
     return steps;
   }
 }

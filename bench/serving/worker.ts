@@ -1,13 +1,14 @@
 // The scheduler inside workerd, without HTTP around it: POST a task → the results of its batches.
-
-import type { Recipe } from "../../src/architectures/recipe.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { planMemory } from "../../src/engine/memory.ts";
 import { EdgeformerError } from "../../src/errors.ts";
 import { loadManifest } from "../../src/loading/load.ts";
 import { resolveOptions } from "../../src/options.ts";
+import { EngineStage } from "../../src/serving/engine-stage.ts";
 import { Scheduler } from "../../src/serving/scheduler.ts";
 import { Generation, type Sequence } from "../../src/serving/sequence.ts";
+import type { Batch, Draw, Outcome, Outcomes } from "../../src/serving/stage.ts";
+import { step } from "../../src/serving/step.ts";
 import engineModule from "./engine.wasm";
 import type { BatchResult, Job, Task } from "./task.ts";
 
@@ -15,28 +16,40 @@ interface Environment {
   MODELS: { fetch(url: string): Promise<Response> };
 }
 
-class CountingEngine extends Engine {
+interface Loaded {
+  stage: CountingStage;
+  vocabSize: number;
+}
+
+class CountingStage extends EngineStage {
   rows = 0;
 
-  override forward(rows: number, wanted: number): void {
-    this.rows += rows;
-    super.forward(rows, wanted);
+  override run(batch: Batch): Outcomes {
+    this.rows += batch.rows.length;
+    return super.run(batch);
   }
 }
 
-interface Loaded {
-  engine: CountingEngine;
-  recipe: Recipe;
-}
+/** Greedy, with nothing adjusted and nothing reported. */
+const GREEDY: Draw = {
+  kind: "draw",
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  penalties: undefined,
+  biases: [],
+  logprobs: undefined,
+};
 
-/** Generates a text that is known beforehand, with all the work of drawing it. */
+/** Generates a text that is known beforehand, with all the work of drawing it: a bias makes each draw the known one. */
 class Replay implements Sequence {
   readonly ids: number[];
   readonly capacity: number;
   readonly wantedFrom: number;
   computed = 0;
   cachedTokens = 0;
-  error: EdgeformerError | undefined;
+  error: Error | undefined;
   finished = false;
   readonly #all: number[];
 
@@ -51,9 +64,12 @@ class Replay implements Sequence {
     this.capacity = this.#all.length - 1;
   }
 
-  consume(engine: Engine, slot: number, sequence: number): void {
-    engine.sample(slot, sequence, 0, 0, 1, 0);
-    this.ids.push(this.#all[this.ids.length]!);
+  read(position: number): Draw {
+    return { ...GREEDY, biases: [[this.#all[position + 1]!, 1e30]] };
+  }
+
+  accept({ id }: Outcome): void {
+    this.ids.push(id);
     this.finished = this.ids.length === this.#all.length;
   }
 }
@@ -71,31 +87,31 @@ async function load(env: Environment, name: string): Promise<Loaded> {
     },
   };
   const manifest = await loadManifest(source);
-  const engine = new CountingEngine(engineModule, manifest, planMemory(manifest));
+  const engine = new Engine(engineModule, manifest, planMemory(manifest));
   let offset = 0;
   for (const part of manifest.parts)
     for await (const chunk of await source.open(part.file)) {
       engine.writeWeights(offset, chunk);
       offset += chunk.length;
     }
-  return { engine, recipe: manifest.recipe };
+  return { stage: new CountingStage(engine), vocabSize: manifest.recipe.vocabSize };
 }
 
-function sequenceOf({ prompt, text, maxTokens, temperature, seed }: Job, recipe: Recipe): Sequence {
+function sequenceOf({ prompt, text, maxTokens, temperature, seed }: Job, vocabSize: number): Sequence {
   if (text !== undefined) return new Replay(prompt, text, seed);
   const options = { maxTokens, temperature, seed, ignoreEos: true };
-  return new Generation(prompt, resolveOptions(options, recipe.vocabSize), recipe.eosTokenIds, undefined);
+  return new Generation(prompt, resolveOptions(options, vocabSize), [], undefined);
 }
 
-function run(jobs: Job[], scheduler: Scheduler, { engine, recipe }: Loaded): BatchResult {
-  const sequences = jobs.map((job) => sequenceOf(job, recipe));
+function run(jobs: Job[], scheduler: Scheduler, { stage, vocabSize }: Loaded): BatchResult {
+  const sequences = jobs.map((job) => sequenceOf(job, vocabSize));
   const stepsBefore = scheduler.steps;
-  const rowsBefore = engine.rows;
+  const rowsBefore = stage.rows;
   const start = performance.now();
   let firstTokenMs = Number.NaN;
   for (const sequence of sequences) scheduler.add(sequence);
   while (sequences.some(({ finished }) => !finished)) {
-    scheduler.step();
+    step(scheduler, stage);
     if (Number.isNaN(firstTokenMs) && sequences.some(({ ids, wantedFrom }) => ids.length > wantedFrom + 1))
       firstTokenMs = performance.now() - start;
   }
@@ -103,7 +119,7 @@ function run(jobs: Job[], scheduler: Scheduler, { engine, recipe }: Loaded): Bat
     ms: performance.now() - start,
     firstTokenMs,
     steps: scheduler.steps - stepsBefore,
-    rows: engine.rows - rowsBefore,
+    rows: stage.rows - rowsBefore,
     cachedTokens: sequences.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0),
     ids: sequences.map(({ ids, wantedFrom }) => ids.slice(wantedFrom + 1)),
   };
@@ -114,7 +130,7 @@ export default {
     const { shape, promptLookup, batches } = (await request.json()) as Task;
     if (!loading.has(shape)) loading.set(shape, load(env, shape));
     const loaded = await loading.get(shape)!;
-    const scheduler = new Scheduler(loaded.engine, { promptLookup });
+    const scheduler = new Scheduler(loaded.stage.engine.plan, { promptLookup });
     return Response.json(batches.map((jobs) => run(jobs, scheduler, loaded)));
   },
 };

@@ -207,7 +207,7 @@ export class Engine {
   /** Applies the three penalties; `counts` says how often each token was generated, 0 for those of the prompt alone. */
   penalize(
     slot: number,
-    counts: Map<number, number>,
+    counts: ReadonlyMap<number, number>,
     repetition: number,
     presence: number,
     frequency: number,

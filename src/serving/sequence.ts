@@ -1,14 +1,14 @@
-import type { Engine } from "../engine/engine.ts";
-import type { EdgeformerError } from "../errors.ts";
+import { EdgeformerError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { FinishReason, GenerateChunk, GeneratedLogprob, Score, TokenLogprob } from "../results.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Draw, Outcome, Rating } from "./stage.ts";
 
 /**
  * One run of tokens through the model, as the scheduler sees it. `ids` are the tokens so far; the first
- * `computed` of them have keys and values in the cache. The scheduler computes the rest, hands over the logits
- * of the positions from `wantedFrom` on, and goes on until `finished`.
+ * `computed` of them have keys and values in the cache. The scheduler has the rest computed, asks what to do with
+ * the logits of the positions from `wantedFrom` on, hands over what came of it, and goes on until `finished`.
  */
 export interface Sequence {
   readonly ids: number[];
@@ -17,15 +17,22 @@ export interface Sequence {
   readonly wantedFrom: number;
   /** Positions that the cache must be able to hold. */
   readonly capacity: number;
-  /** Seed of the random numbers. */
+  /** Starts its random numbers: an integer from 0 to 2^64 − 1, as a number up to 2^53 − 1. */
   readonly seed: number | bigint;
-  finished: boolean;
+  /** Cached blocks are shared only among sequences with the same salt. [the empty one] */
+  readonly cacheSalt?: string;
+  readonly finished: boolean;
   /** Positions at the front that came from the cache. */
   cachedTokens: number;
   /** Why it will never finish. */
-  error: EdgeformerError | undefined;
-  /** Takes the logits of `position`, which lie in `slot`; `sequence` is the sequence's slot in the engine. */
-  consume(engine: Engine, slot: number, sequence: number, position: number): void;
+  error: Error | undefined;
+  /**
+   * What to do with the logits of `position`. `guesses` are the tokens behind `ids` that are taken to have been
+   * drawn by then.
+   */
+  read(position: number, guesses: readonly number[]): Draw | Rating;
+  /** Takes the outcome of a read; they come in the order of their positions. What it throws ends the sequence. */
+  accept(outcome: Outcome): void;
 }
 
 /** Samples a continuation of a prompt. */
@@ -37,21 +44,30 @@ export class Generation implements Sequence {
   readonly seed: number | bigint;
   computed = 0;
   cachedTokens = 0;
-  error: EdgeformerError | undefined;
+  error: Error | undefined;
   finished = false;
   /** Chunks that nobody has taken yet. */
   readonly chunks: GenerateChunk[] = [];
-  private readonly text: TextStream;
+  readonly #options: ResolvedOptions;
+  readonly #tokenizer: Tokenizer | undefined;
+  readonly #text: TextStream;
+  readonly #stopIds: ReadonlySet<number>;
   /** How often each token was generated; 0 for those of the prompt alone. Kept only for penalties. */
-  private readonly counts = new Map<number, number>();
-  private readonly penalized: boolean;
-  private readonly stopIds: Set<number>;
+  readonly #counts: Map<number, number> | undefined;
+  /** How to draw a token, and how to draw one before `minTokens`. */
+  readonly #draw: Draw;
+  readonly #earlyDraw: Draw;
 
+  /**
+   * @param prompt at least one token
+   * @param eosTokenIds tokens that end the text, unless the options ignore them
+   * @param tokenizer without one the chunks have no text
+   */
   constructor(
     prompt: readonly number[],
-    private readonly options: ResolvedOptions,
+    options: ResolvedOptions,
     eosTokenIds: readonly number[],
-    private readonly tokenizer: Tokenizer | undefined,
+    tokenizer: Tokenizer | undefined,
   ) {
     this.ids = [...prompt];
     this.promptTokens = prompt.length;
@@ -59,78 +75,91 @@ export class Generation implements Sequence {
     this.capacity = Math.max(1, prompt.length + options.maxTokens - 1);
     this.wantedFrom = prompt.length - 1;
     this.seed = options.seed;
-    this.text = new TextStream(options.stop);
-    this.penalized =
-      options.repetitionPenalty !== 1 || options.presencePenalty !== 0 || options.frequencyPenalty !== 0;
-    if (this.penalized) for (const id of prompt) this.counts.set(id, 0);
-    this.stopIds = new Set(options.stopTokenIds);
-    if (!options.ignoreEos) for (const id of eosTokenIds) this.stopIds.add(id);
-    if (options.maxTokens === 0) this.finish("length", []);
+    this.#options = options;
+    this.#tokenizer = tokenizer;
+    this.#text = new TextStream(options.stop);
+    this.#stopIds = new Set([...options.stopTokenIds, ...(options.ignoreEos ? [] : eosTokenIds)]);
+
+    const { temperature, topK, topP, minP, logitBias, logprobs } = options;
+    const { repetitionPenalty, presencePenalty, frequencyPenalty } = options;
+    const penalized = repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+    this.#counts = penalized ? new Map(prompt.map((id) => [id, 0])) : undefined;
+    this.#draw = {
+      kind: "draw",
+      temperature,
+      topK,
+      topP,
+      minP,
+      penalties: this.#counts && {
+        repetition: repetitionPenalty,
+        presence: presencePenalty,
+        frequency: frequencyPenalty,
+        counts: this.#counts,
+      },
+      biases: logitBias,
+      logprobs,
+    };
+    const excluded = [...this.#stopIds].map((id): [number, number] => [id, Number.NEGATIVE_INFINITY]);
+    this.#earlyDraw = { ...this.#draw, biases: [...logitBias, ...excluded] };
+    if (options.maxTokens === 0) this.#finish("length", []);
   }
 
-  private get generated(): number {
+  get #generated(): number {
     return this.ids.length - this.promptTokens;
   }
 
-  consume(engine: Engine, slot: number, sequence: number): void {
-    const { logprobs, temperature, topK, topP, minP } = this.options;
-    const logSumExp = logprobs === undefined ? 0 : engine.logSumExp(slot);
-    const top = logprobs === undefined ? [] : engine.topLogprobs(slot, logprobs, logSumExp);
-    const before = this.adjust(engine, slot);
-    const id = engine.sample(slot, sequence, temperature, topK, topP, minP);
-    if (this.stopIds.has(id)) {
-      this.finish("stop", []);
+  read(_position: number, guesses: readonly number[]): Draw {
+    const early = this.#generated + guesses.length < this.#options.minTokens;
+    const draw = early ? this.#earlyDraw : this.#draw;
+    if (draw.penalties === undefined || guesses.length === 0) return draw;
+    const counts = new Map(draw.penalties.counts);
+    for (const id of guesses) count(counts, id);
+    return { ...draw, penalties: { ...draw.penalties, counts } };
+  }
+
+  /** @throws EdgeformerError `invalid_model` when there was no token to draw */
+  accept({ id, logprob, top }: Outcome): void {
+    if (id < 0)
+      throw new EdgeformerError(
+        "invalid_model",
+        "no token could be drawn: every logit is −∞ or not a number; check minTokens and stopTokenIds, or the model's weights",
+      );
+    if (this.#stopIds.has(id)) {
+      this.#finish("stop", []);
       return;
     }
 
     this.ids.push(id);
-    if (this.penalized) this.counts.set(id, (this.counts.get(id) ?? 0) + 1);
+    if (this.#counts !== undefined) count(this.#counts, id);
     const chunk: GenerateChunk = {
-      text: this.tokenizer === undefined ? "" : this.text.push(this.tokenizer.bytes(id)),
+      text: this.#tokenizer === undefined ? "" : this.#text.push(this.#tokenizer.bytes(id)),
       ids: [id],
       finishReason: null,
     };
-    if (logprobs !== undefined) {
-      const logit = before.get(id) ?? engine.logit(slot, id);
-      chunk.logprobs = [{ id, logprob: logit - logSumExp, top }];
-    }
-    if (this.text.stopped) this.finish("stop", [id], chunk);
-    else if (this.generated === this.options.maxTokens) this.finish("length", [id], chunk);
+    if (logprob !== undefined && top !== undefined) chunk.logprobs = [{ id, logprob, top }];
+    if (this.#text.stopped) this.#finish("stop", [id], chunk);
+    else if (this.#generated === this.#options.maxTokens) this.#finish("length", [id], chunk);
     else this.chunks.push(chunk);
   }
 
-  /**
-   * Applies penalties, biases and the minimum length to the logits.
-   * @returns the logits that it changed, as they were; empty unless log-probabilities are reported
-   */
-  private adjust(engine: Engine, slot: number): Map<number, number> {
-    const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias, minTokens } = this.options;
-    const tooEarly = this.generated < minTokens ? this.stopIds : [];
-    const biases = [...logitBias, ...[...tooEarly].map((id): [number, number] => [id, -Infinity])];
-    const before = new Map<number, number>();
-    if (this.options.logprobs !== undefined)
-      for (const id of [...this.counts.keys(), ...biases.map(([id]) => id)])
-        before.set(id, engine.logit(slot, id));
-    if (this.penalized)
-      engine.penalize(slot, this.counts, repetitionPenalty, presencePenalty, frequencyPenalty);
-    if (biases.length > 0) engine.addBias(slot, biases);
-    return before;
-  }
-
-  private finish(finishReason: FinishReason, ids: number[], chunk?: GenerateChunk): void {
+  #finish(finishReason: FinishReason, ids: number[], chunk?: GenerateChunk): void {
     this.finished = true;
     this.chunks.push({
-      ...(chunk ?? (this.options.logprobs === undefined ? {} : { logprobs: [] as GeneratedLogprob[] })),
-      text: (chunk?.text ?? "") + this.text.flush(),
+      ...(chunk ?? (this.#options.logprobs === undefined ? {} : { logprobs: [] as GeneratedLogprob[] })),
+      text: (chunk?.text ?? "") + this.#text.flush(),
       ids,
       finishReason,
       usage: {
         promptTokens: this.promptTokens,
-        completionTokens: this.generated,
+        completionTokens: this.#generated,
         cachedTokens: this.cachedTokens,
       },
     });
   }
+}
+
+function count(counts: Map<number, number>, id: number): void {
+  counts.set(id, (counts.get(id) ?? 0) + 1);
 }
 
 /** Reads a text and collects the log-probability of each of its tokens. */
@@ -142,34 +171,45 @@ export class Scoring implements Sequence {
   readonly seed = 0;
   computed = 0;
   cachedTokens = 0;
-  error: EdgeformerError | undefined;
-  finished: boolean;
-  private readonly tokenLogprobs: (number | null)[] = [null];
-  private readonly topLogprobs: (TokenLogprob[] | null)[] = [null];
+  error: Error | undefined;
+  readonly #text: readonly number[];
+  readonly #top: number;
+  readonly #tokenLogprobs: number[] = [];
+  readonly #topLogprobs: TokenLogprob[][] = [];
 
-  constructor(
-    private readonly text: readonly number[],
-    private readonly top: number,
-  ) {
+  /**
+   * @param text at least one token
+   * @param top alternatives to report for each token
+   */
+  constructor(text: readonly number[], top: number) {
+    this.#text = text;
+    this.#top = top;
     this.ids = text.slice(0, -1);
     this.capacity = Math.max(1, this.ids.length);
-    this.finished = this.ids.length === 0;
   }
 
-  consume(engine: Engine, slot: number, _sequence: number, position: number): void {
-    const logSumExp = engine.logSumExp(slot);
-    this.tokenLogprobs.push(engine.logit(slot, this.text[position + 1]!) - logSumExp);
-    this.topLogprobs.push(engine.topLogprobs(slot, this.top, logSumExp));
-    this.finished = position === this.ids.length - 1;
+  get finished(): boolean {
+    return this.#tokenLogprobs.length === this.ids.length;
   }
 
-  result(engine: Engine): Score {
-    const sum = this.tokenLogprobs.reduce<number>((total, logprob) => total + (logprob ?? 0), 0);
+  read(position: number): Rating {
+    return { kind: "rating", target: this.#text[position + 1]!, top: this.#top };
+  }
+
+  accept({ logprob, top }: Outcome): void {
+    this.#tokenLogprobs.push(logprob!);
+    this.#topLogprobs.push(top!);
+  }
+
+  /** @param exp e^x, the same bits on every runtime: the host's Math.exp is not */
+  result(exp: (x: number) => number): Score {
+    const count = this.#tokenLogprobs.length;
+    const sum = this.#tokenLogprobs.reduce((total, logprob) => total + logprob, 0);
     return {
-      ids: [...this.text],
-      tokenLogprobs: this.tokenLogprobs,
-      topLogprobs: this.topLogprobs,
-      perplexity: this.ids.length === 0 ? 1 : engine.exp(-sum / this.ids.length),
+      ids: [...this.#text],
+      tokenLogprobs: [null, ...this.#tokenLogprobs],
+      topLogprobs: [null, ...this.#topLogprobs],
+      perplexity: count === 0 ? 1 : exp(-sum / count),
     };
   }
 }

@@ -1,35 +1,26 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { Recipe } from "../../src/architectures/recipe.ts";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
+import type { GenerateOptions } from "../../src/options.ts";
 import type { GenerateChunk } from "../../src/results.ts";
 import { PromptLookup } from "../../src/serving/prompt-lookup.ts";
-import { Scheduler } from "../../src/serving/scheduler.ts";
-import { Generation } from "../../src/serving/sequence.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
-import { type OddModel, openOdd } from "./odd.ts";
+import { EngineScheduler } from "./engine-scheduler.ts";
+import { OddModel } from "./odd.ts";
 
 let odd: OddModel;
 let engine: Engine;
-let recipe: Recipe;
 beforeAll(async () => {
-  odd = await openOdd();
-  ({ engine, recipe } = odd);
+  odd = await OddModel.open();
+  ({ engine } = odd);
 });
 afterAll(() => odd.close());
 
 const CONTEXT = 37;
-/** The most is what four logits slots can check. */
-const GUESSES = [1, 3];
+/** Three guesses and the row before them fill the engine's four logits slots. */
+const GUESSES = [1, 3, 7];
 
-const generation = (prompt: number[], options: GenerateOptions = {}) =>
-  new Generation(
-    prompt,
-    resolveOptions({ seed: 1, ...options }, recipe.vocabSize),
-    recipe.eosTokenIds,
-    undefined,
-  );
+const generation = (prompt: number[], options: GenerateOptions = {}) => odd.generation(prompt, options);
 
 interface Run {
   chunks: GenerateChunk[];
@@ -39,7 +30,7 @@ interface Run {
 }
 
 function run(prompt: number[], options: GenerateOptions, promptLookup: number): Run {
-  const scheduler = new Scheduler(engine, { promptLookup });
+  const scheduler = new EngineScheduler(engine, { promptLookup });
   const sequence = generation(prompt, options);
   const forward = vi.spyOn(engine, "forward");
   scheduler.add(sequence);
@@ -69,7 +60,7 @@ describe("guesses", () => {
   };
   const cycle = (length: number, period: number) => Array.from({ length }, (_, i) => i % period);
 
-  it("follow the last place where the text went the same way", () => {
+  test("follow the last place where the text went the same way", () => {
     const lookup = new PromptLookup();
     const text = [...cycle(30, 10), 99];
     for (let length = 1; length <= 30; length++) lookup.guess(text.slice(0, length), 1);
@@ -77,19 +68,19 @@ describe("guesses", () => {
     expect(lookup.guess(text, 3)).toEqual([]);
   });
 
-  it("go on with themselves at the end of the text", () => {
+  test("go on with themselves at the end of the text", () => {
     expect(guesses(cycle(40, 4), 7)).toEqual([0, 1, 2, 3, 0, 1, 2]);
     expect(guesses(cycle(40, 1), 7)).toEqual([0, 0, 0, 0, 0, 0, 0]);
   });
 
-  it("are as many as are likely to be right, and never more than asked for", () => {
+  test("are as many as are likely to be right, and never more than asked for", () => {
     expect(guesses(cycle(13, 4), 7)).toHaveLength(1);
     expect(guesses(cycle(17, 4), 7)).toHaveLength(2);
     expect(guesses(cycle(40, 4), 2)).toHaveLength(2);
     expect(guesses(cycle(40, 4), 0)).toEqual([]);
   });
 
-  it("stop when they are wrong, and start again when they are right", () => {
+  test("stop when they are wrong, and start again when they are right", () => {
     const lookup = new PromptLookup();
     const ids: number[] = [];
     const counted = (tokens: number[]) => {
@@ -107,7 +98,7 @@ describe("guesses", () => {
     expect(counted(cycle(60, 6))).toBeGreaterThan(30);
   });
 
-  it("come from the text itself, however it goes", () => {
+  test("come from the text itself, however it goes", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(3), { maxLength: 300 }), fc.nat(7), (ids, limit) => {
         const lookup = new PromptLookup();
@@ -123,7 +114,7 @@ describe("guesses", () => {
 });
 
 describe("prompt lookup", () => {
-  it("gives the same text in fewer steps where it repeats itself", () => {
+  test("gives the same text in fewer steps where it repeats itself", () => {
     const { plain, guessed } = expectSame([1, 2, 3], REPEATS);
     expect(plain.steps).toBe(33);
     const [one, three] = guessed.map(({ steps }) => steps);
@@ -131,7 +122,7 @@ describe("prompt lookup", () => {
     expect(three).toBeLessThan(one!);
   });
 
-  it("draws the same tokens from the same seed", () => {
+  test("draws the same tokens from the same seed", () => {
     for (let seed = 0; seed < 12; seed++) {
       const options = { temperature: 1, seed, maxTokens: 33, ignoreEos: true, logprobs: 1 };
       expectSame([5, 6], { ...options, logitBias: { 5: 100, 6: 98 } });
@@ -146,7 +137,7 @@ describe("prompt lookup", () => {
     for (const { steps } of guessed) expect(steps).toBeLessThan(plain.steps);
   });
 
-  it("a wrong guess changes nothing", () => {
+  test("a wrong guess changes nothing", () => {
     const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
     let wrong = 0;
     for (let seed = 0; seed < 12; seed++) {
@@ -163,12 +154,12 @@ describe("prompt lookup", () => {
     expect(wrong).toBeGreaterThan(10);
   });
 
-  it("spends no row on text that does not repeat itself", () => {
+  test("spends no row on text that does not repeat itself", () => {
     const { rows } = run([1], { temperature: 2, maxTokens: 36, ignoreEos: true, seed: 4 }, 3);
     expect(rows).toEqual(new Array(36).fill(1));
   });
 
-  it("never computes a position that the sequence could not reach", () => {
+  test("never computes a position that the sequence could not reach", () => {
     for (let maxTokens = 18; maxTokens < 24; maxTokens++) {
       const setRow = vi.spyOn(engine, "setRow");
       const { rows } = run([1, 2, 3], { ...REPEATS, maxTokens }, 7);
@@ -179,7 +170,7 @@ describe("prompt lookup", () => {
     }
   });
 
-  it("ends at maxTokens and at the end of the context, in the middle of a run or not", () => {
+  test("ends at maxTokens and at the end of the context, in the middle of a run or not", () => {
     for (let maxTokens = 1; maxTokens <= 34; maxTokens++) {
       const { plain } = expectSame([1, 2, 3], { ...REPEATS, maxTokens });
       expect(plain.chunks.at(-1)).toMatchObject({ finishReason: "length" });
@@ -187,7 +178,7 @@ describe("prompt lookup", () => {
     }
   });
 
-  it("ends at a stop token in the middle of a run", () => {
+  test("ends at a stop token in the middle of a run", () => {
     const options = { temperature: 1, ignoreEos: true, logitBias: { 5: 100, 6: 96.5 }, stopTokenIds: [6] };
     let stopped = 0;
     for (let seed = 0; seed < 20; seed++) {
@@ -197,7 +188,7 @@ describe("prompt lookup", () => {
     expect(stopped).toBeGreaterThan(3);
   });
 
-  it("ends at a stop string in the middle of a run", () => {
+  test("ends at a stop string in the middle of a run", () => {
     const letters: Tokenizer = {
       encode: () => [],
       decode: () => "",
@@ -206,14 +197,9 @@ describe("prompt lookup", () => {
     // The model repeats one letter, so the string is there as soon as there are that many.
     for (let length = 10; length < 20; length++) {
       const stopped = [0, ...GUESSES].map((promptLookup) => {
-        const scheduler = new Scheduler(engine, { promptLookup });
-        const options = { ...REPEATS, seed: 1, stop: "f".repeat(length), logitBias: { 5: 100 } };
-        const sequence = new Generation(
-          [1, 2, 3],
-          resolveOptions(options, recipe.vocabSize),
-          recipe.eosTokenIds,
-          letters,
-        );
+        const scheduler = new EngineScheduler(engine, { promptLookup });
+        const options = { ...REPEATS, stop: "f".repeat(length), logitBias: { 5: 100 } };
+        const sequence = odd.generation([1, 2, 3], options, letters);
         scheduler.add(sequence);
         while (!sequence.finished) scheduler.step();
         return sequence.chunks;
@@ -224,7 +210,7 @@ describe("prompt lookup", () => {
     }
   });
 
-  it("counts penalties, biases and the least length token by token", () => {
+  test("counts penalties, biases and the least length token by token", () => {
     const repeating = { ...REPEATS, logitBias: { 5: 60, 6: 58, 7: 57 } };
     for (const options of [
       { frequencyPenalty: 0.3 },
@@ -240,7 +226,7 @@ describe("prompt lookup", () => {
     expect(guessed[0]!.steps).toBeLessThan(plain.steps);
   });
 
-  it("is the same as plain decoding for any options", () => {
+  test("is the same as plain decoding for any options", () => {
     const token = fc.integer({ min: 1, max: 6 });
     fc.assert(
       fc.property(
@@ -269,10 +255,10 @@ describe("prompt lookup", () => {
     );
   });
 
-  it("a removed sequence leaves nothing, and nothing of a wrong guess is ever shared", () => {
+  test("a removed sequence leaves nothing, and nothing of a wrong guess is ever shared", () => {
     const expected = run([1, 2, 3], REPEATS, 0);
     for (let steps = 1; steps < 14; steps++) {
-      const scheduler = new Scheduler(engine, { promptLookup: 3 });
+      const scheduler = new EngineScheduler(engine, { promptLookup: 3 });
       const first = generation([1, 2, 3], REPEATS);
       scheduler.add(first);
       for (let i = 0; i < steps; i++) scheduler.step();
@@ -289,7 +275,7 @@ describe("prompt lookup", () => {
     }
   });
 
-  it("pauses in company and goes on alone, with the cache shared", () => {
+  test("pauses in company and goes on alone, with the cache shared", () => {
     const prompt = [...Array.from({ length: 16 }, (_, i) => 1 + i), 5, 6];
     const options = (i: number): GenerateOptions => ({
       ...REPEATS,
@@ -298,7 +284,7 @@ describe("prompt lookup", () => {
       seed: i,
       logitBias: { 5: 100, 6: 97 },
     });
-    const scheduler = new Scheduler(engine, { promptLookup: 3 });
+    const scheduler = new EngineScheduler(engine, { promptLookup: 3 });
     const first = generation(prompt, options(0));
     scheduler.add(first);
     for (let i = 0; i < 4; i++) scheduler.step();
@@ -314,9 +300,9 @@ describe("prompt lookup", () => {
     expect(scheduler.cache.available).toBe(scheduler.cache.blocks);
   });
 
-  it("does not change who gets in: a request waits for the blocks of another, not for its guesses", () => {
+  test("does not change who gets in: a request waits for the blocks of another, not for its guesses", () => {
     const admitted = (promptLookup: number) => {
-      const scheduler = new Scheduler(odd.small, { promptLookup });
+      const scheduler = new EngineScheduler(odd.small, { promptLookup });
       const first = generation([5, 6], { ...REPEATS, maxTokens: 15, logitBias: { 5: 100 } });
       const second = generation([7, 8], { ...REPEATS, maxTokens: 15, logitBias: { 5: 100 } });
       scheduler.add(first);

@@ -1,40 +1,31 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Recipe } from "../../src/architectures/recipe.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { type GenerateOptions, resolveOptions } from "../../src/options.ts";
-import { Scheduler, type SchedulerOptions } from "../../src/serving/scheduler.ts";
-import { Generation, Scoring } from "../../src/serving/sequence.ts";
-import { type OddModel, openOdd } from "./odd.ts";
+import type { GenerateOptions } from "../../src/options.ts";
+import { type Generation, Scoring } from "../../src/serving/sequence.ts";
+import { EngineScheduler } from "./engine-scheduler.ts";
+import { OddModel } from "./odd.ts";
 import { Simulation } from "./simulation.ts";
 
 let odd: OddModel;
 let engine: Engine;
-let recipe: Recipe;
 beforeAll(async () => {
-  odd = await openOdd();
-  ({ engine, recipe } = odd);
+  odd = await OddModel.open();
+  ({ engine } = odd);
 });
 afterAll(() => odd.close());
 
-const generation = (prompt: number[], options: GenerateOptions = {}) =>
-  new Generation(
-    prompt,
-    resolveOptions({ seed: 1, ...options }, recipe.vocabSize),
-    recipe.eosTokenIds,
-    undefined,
-  );
+const generation = (prompt: number[], options: GenerateOptions = {}) => odd.generation(prompt, options);
 const idsOf = ({ chunks }: Generation) => chunks.flatMap(({ ids }) => ids);
 const prompt = (length: number, first = 1) => Array.from({ length }, (_, i) => first + i);
 
-function together(sequences: Generation[], options?: SchedulerOptions): Scheduler {
-  const scheduler = new Scheduler(engine, options);
+function together(sequences: Generation[]): void {
+  const scheduler = new EngineScheduler(engine);
   for (const sequence of sequences) scheduler.add(sequence);
   while (sequences.some(({ finished, error }) => !finished && error === undefined)) scheduler.step();
-  return scheduler;
 }
 
 describe("the scheduler", () => {
-  it("runs more sequences than it has slots, each as if alone", () => {
+  test("runs more sequences than it has slots, each as if alone", () => {
     const options = (i: number) => ({ maxTokens: 3 + (i % 9), seed: i });
     const many = Array.from({ length: 30 }, (_, i) => generation(prompt(2 + (i % 12), i), options(i)));
     together(many);
@@ -45,7 +36,7 @@ describe("the scheduler", () => {
     }
   });
 
-  it("choices of one prompt read it once", () => {
+  test("choices of one prompt read it once", () => {
     const choices = [1, 2, 3, 4].map((seed) => generation(prompt(34), { maxTokens: 3, seed }));
     together(choices);
     expect(choices.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 32, 32, 32]);
@@ -57,8 +48,8 @@ describe("the scheduler", () => {
     }
   });
 
-  it("scoring shares nothing it must read, but leaves its blocks to others", () => {
-    const scheduler = new Scheduler(engine);
+  test("scoring shares nothing it must read, but leaves its blocks to others", () => {
+    const scheduler = new EngineScheduler(engine);
     const text = prompt(36);
     for (let i = 0; i < 2; i++) {
       const scoring = new Scoring(text, 0);
@@ -72,9 +63,9 @@ describe("the scheduler", () => {
     expect(next.cachedTokens).toBe(32);
   });
 
-  it("removing a sequence at any moment frees all that it held", () => {
+  test("removing a sequence at any moment frees all that it held", () => {
     for (let steps = 0; steps < 8; steps++) {
-      const scheduler = new Scheduler(engine);
+      const scheduler = new EngineScheduler(engine);
       const sequence = generation(prompt(20), { maxTokens: 10, ignoreEos: true });
       scheduler.add(sequence);
       for (let i = 0; i < steps; i++) scheduler.step();
@@ -85,8 +76,8 @@ describe("the scheduler", () => {
     }
   });
 
-  it("refuses what the whole cache could not hold, and takes what just fits", () => {
-    const scheduler = new Scheduler(odd.small);
+  test("refuses what the whole cache could not hold, and takes what just fits", () => {
+    const scheduler = new EngineScheduler(odd.small);
     const { blocks } = scheduler.cache;
     const room = blocks * 16;
     expect(() => scheduler.add(generation(prompt(4), { maxTokens: room - 2 }))).toThrow(
@@ -98,8 +89,8 @@ describe("the scheduler", () => {
     expect(idsOf(fits)).toHaveLength(room - 3);
   });
 
-  it("refuses when too many wait", () => {
-    const scheduler = new Scheduler(engine, { maxQueue: 2 });
+  test("refuses when too many wait", () => {
+    const scheduler = new EngineScheduler(engine, { maxQueue: 2 });
     scheduler.add(generation([1]));
     scheduler.add(generation([2]));
     expect(() => scheduler.add(generation([3]))).toThrow(expect.objectContaining({ code: "overloaded" }));
@@ -107,8 +98,8 @@ describe("the scheduler", () => {
     scheduler.add(generation([3]));
   });
 
-  it("refuses who has waited too long, without touching those who run", () => {
-    const scheduler = new Scheduler(odd.small, { maxWaitSteps: 5 });
+  test("refuses who has waited too long, without touching those who run", () => {
+    const scheduler = new EngineScheduler(odd.small, { maxWaitSteps: 5 });
     const long = generation(prompt(4), { maxTokens: 28, ignoreEos: true });
     const late = generation(prompt(4, 50), { maxTokens: 28, ignoreEos: true });
     scheduler.add(long);
@@ -120,18 +111,18 @@ describe("the scheduler", () => {
     expect(idsOf(long)).toEqual(idsOf(alone));
   });
 
-  it.each([0, 3])(
+  test.each([0, 3])(
     "agrees with the oracle through 1,500 random requests, %i guesses a step, and leaks nothing",
     (promptLookup) => {
       const workload = { requests: 1500, seed: 5, cancel: 0.2, promptLookup };
-      const simulation = new Simulation(engine, odd.oracle, recipe, workload);
+      const simulation = new Simulation(odd.system, workload);
       const before = engine.memoryBytes;
-      const outcome = simulation.run();
-      expect(outcome.finished + outcome.cancelled + outcome.refused).toBe(1500);
-      for (const count of [outcome.finished, outcome.cancelled, outcome.refused, outcome.cachedTokens])
+      const results = simulation.run();
+      expect(results.finished + results.cancelled + results.refused).toBe(1500);
+      for (const count of [results.finished, results.cancelled, results.refused, results.cachedTokens])
         expect(count).toBeGreaterThan(10);
-      expect(outcome.largestGap).toBe(1);
-      if (promptLookup > 0) expect(outcome.extraTokens).toBeGreaterThan(100);
+      expect(results.largestGap).toBe(1);
+      if (promptLookup > 0) expect(results.extraTokens).toBeGreaterThan(100);
       expect(simulation.scheduler.cache.available).toBe(simulation.scheduler.cache.blocks);
       expect(engine.memoryBytes).toBe(before);
     },

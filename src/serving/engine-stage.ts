@@ -1,0 +1,87 @@
+import type { Engine } from "../engine/engine.ts";
+import { seedHalves } from "../options.ts";
+import type { Batch, Draw, Outcome, Outcomes, Rating, Read, Stage } from "./stage.ts";
+
+/** Computes whole batches on one engine, which nobody else may use meanwhile. */
+export class EngineStage implements Stage {
+  readonly engine: Engine;
+
+  constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  run({ admissions, rows, reads }: Batch): Outcomes {
+    const engine = this.engine;
+    for (const { slot, blocks, seed } of admissions) {
+      for (let i = 0; i < blocks.length; i++) engine.setBlock(slot, i, blocks[i]!);
+      engine.seed(slot, ...seedHalves(seed));
+    }
+    for (let i = 0; i < rows.length; i++) {
+      const { token, position, slot } = rows[i]!;
+      engine.setRow(i, token, position, slot);
+    }
+    for (let i = 0; i < reads.length; i++) engine.setWanted(i, reads[i]!.row);
+    engine.forward(rows.length, reads.length);
+
+    const { logitsSlots } = engine.plan;
+    const outcomes: (Outcome | undefined)[] = [];
+    const isWrongGuess = ({ after }: Read) => after !== undefined && outcomes.at(-1)?.id !== after;
+    while (outcomes.length < reads.length) {
+      const first = outcomes.length;
+      if (isWrongGuess(reads[first]!)) {
+        outcomes.push(undefined);
+        continue;
+      }
+      const count = Math.min(logitsSlots, reads.length - first);
+      engine.head(first, count);
+      for (let i = 0; i < count; i++) {
+        const read = reads[first + i]!;
+        outcomes.push(isWrongGuess(read) ? undefined : this.#answer(i, read));
+      }
+    }
+    return outcomes;
+  }
+
+  /** @param logits where the read's logits lie, from 0 to logitsSlots − 1 */
+  #answer(logits: number, { slot, task }: Read): Outcome {
+    return task.kind === "draw" ? this.#draw(logits, slot, task) : this.#rate(logits, task);
+  }
+
+  #draw(logits: number, slot: number, draw: Draw): Outcome {
+    const { temperature, topK, topP, minP, logprobs } = draw;
+    const engine = this.engine;
+    if (logprobs === undefined) {
+      this.#adjust(logits, draw);
+      const id = engine.sample(logits, slot, temperature, topK, topP, minP);
+      return { id, logprob: undefined, top: undefined };
+    }
+    const logSumExp = engine.logSumExp(logits);
+    const top = engine.topLogprobs(logits, logprobs, logSumExp);
+    // Log-probabilities are the model's own, and the adjustment overwrites what they are made of.
+    const before = new Map<number, number>();
+    if (draw.penalties !== undefined)
+      for (const id of draw.penalties.counts.keys()) before.set(id, engine.logit(logits, id));
+    for (const [id] of draw.biases) before.set(id, engine.logit(logits, id));
+    this.#adjust(logits, draw);
+    const id = engine.sample(logits, slot, temperature, topK, topP, minP);
+    return { id, logprob: (before.get(id) ?? engine.logit(logits, id)) - logSumExp, top };
+  }
+
+  /** Applies penalties, then biases, to the logits. */
+  #adjust(logits: number, { penalties, biases }: Draw): void {
+    if (penalties !== undefined) {
+      const { counts, repetition, presence, frequency } = penalties;
+      this.engine.penalize(logits, counts, repetition, presence, frequency);
+    }
+    if (biases.length > 0) this.engine.addBias(logits, biases);
+  }
+
+  #rate(logits: number, { target, top }: Rating): Outcome {
+    const logSumExp = this.engine.logSumExp(logits);
+    return {
+      id: target,
+      logprob: this.engine.logit(logits, target) - logSumExp,
+      top: this.engine.topLogprobs(logits, top, logSumExp),
+    };
+  }
+}
