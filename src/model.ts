@@ -168,12 +168,14 @@ export class Model {
     const ids = typeof prompt === "string" ? this.tokenizer!.encode(prompt) : [...prompt];
     if (ids.length === 0)
       throw new EdgeformerError("invalid_prompt", "the prompt is empty: it needs at least one token");
-    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-    if (wrong !== undefined)
+    const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong !== -1) {
+      const id: unknown = ids[wrong];
       throw new EdgeformerError(
         "invalid_prompt",
-        `${JSON.stringify(wrong)} is not a token id of this model: they go from 0 to ${vocabSize - 1}`,
+        `prompt[${wrong}] is ${typeof id === "number" ? id : `of type ${typeof id}`}, not a token id of this model: they go from 0 to ${vocabSize - 1}`,
       );
+    }
     if (ids.length > this.context)
       throw new EdgeformerError(
         "context_length_exceeded",
