@@ -145,7 +145,7 @@ export class Scheduler {
       deliver(sequence, outcomes[i]);
     }
     for (const { sequence, lease } of this.#running)
-      if (sequence.error === undefined) this.cache.publish(lease, sequence.ids, sequence.computed);
+      this.cache.publish(lease, sequence.ids, sequence.computed);
     this.#retireEnded();
   }
 

@@ -1,6 +1,6 @@
 // The scheduler alone, no engine: what it asks a stage for, and what it makes of the outcomes.
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { GenerateOptions } from "../../src/options.ts";
 import { type Capacity, Scheduler, type SchedulerOptions } from "../../src/serving/scheduler.ts";
 import { Scoring, type Sequence } from "../../src/serving/sequence.ts";
@@ -218,8 +218,15 @@ describe("the scheduler without an engine", () => {
     const salted = (cacheSalt?: string) =>
       Object.assign(generation(prompt(34), { maxTokens: 4 }), cacheSalt === undefined ? {} : { cacheSalt });
     const sequences = [salted("a"), salted("b"), salted(), salted("a"), salted("b"), salted("")];
-    runAll(scheduler, stage, sequences);
-    expect(sequences.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 0, 0, 32, 32, 32]);
+    for (const sequence of sequences) scheduler.add(sequence);
+    step(scheduler, stage);
+    // Each needs three blocks: the first of each salt is in, and the fourth waits for what the first is reading.
+    expect(scheduler.cache.available).toBe(20 - 9);
+    while (step(scheduler, stage));
+    const late = ["a", "c"].map(salted);
+    for (const sequence of late) runAll(scheduler, stage, [sequence]);
+    sequences.push(...late);
+    expect(sequences.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 0, 0, 32, 32, 32, 32, 0]);
     const { ids } = alone(generation(prompt(34), { maxTokens: 4 }));
     for (const sequence of sequences) expect(sequence.ids).toEqual(ids);
   });
@@ -298,6 +305,17 @@ describe("when a stage fails", () => {
     expect(broken.error).toEqual(new Error("broken"));
     expect(sound.ids).toEqual(alone(generation(prompt(3, 9), { maxTokens: 5 })).ids);
     expect(scheduler.cache.available).toBe(CAPACITY.kvBlocks);
+  });
+
+  test("a sequence that has failed is given nothing more", () => {
+    const { scheduler, stage } = setUp();
+    const scoring = new Scoring(prompt(6), 0);
+    const accept = vi.spyOn(scoring, "accept").mockImplementationOnce(() => {
+      throw new Error("broken");
+    });
+    runAll(scheduler, stage, [scoring]);
+    expect(scoring.error).toEqual(new Error("broken"));
+    expect(accept).toHaveBeenCalledTimes(1);
   });
 
   test("an id that no sampler may give ends the generation with an error, not with a token", () => {

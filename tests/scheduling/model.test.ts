@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Engine } from "../../src/engine/engine.ts";
 import type { Model } from "../../src/model.ts";
 import { bundledModel, openModel } from "../../src/node/index.ts";
+import type { GenerateOptions } from "../../src/options.ts";
 
 let model: Model;
 beforeAll(async () => {
@@ -68,6 +69,21 @@ test("an error in a step ends those who are in it, and the others get their text
   expect(await narrow.complete("The", OPTIONS)).toEqual(expected);
   forward.mockRestore();
   narrow.dispose();
+});
+
+test("log-probabilities are the model's own, whatever is added to the logits before a draw", async () => {
+  const prompt = [464, 3290, 290];
+  const adjustments: GenerateOptions[] = [
+    { logitBias: { 262: 6, 11: 5, 13: 4 } },
+    { repetitionPenalty: 1.5, frequencyPenalty: 0.5, presencePenalty: -1 },
+    { repetitionPenalty: 0.5, logitBias: { 262: 3 }, minTokens: 12, ignoreEos: false },
+  ];
+  for (const adjustment of adjustments) {
+    const { ids, logprobs } = await model.complete(prompt, { ...OPTIONS, ...adjustment, logprobs: 3 });
+    const score = await model.score([...prompt, ...ids], { topLogprobs: 3 });
+    expect(logprobs!.map(({ logprob }) => logprob)).toEqual(score.tokenLogprobs.slice(3));
+    expect(logprobs!.map(({ top }) => top)).toEqual(score.topLogprobs.slice(3));
+  }
 });
 
 test("the strongest penalties and biases still draw tokens of the vocabulary", async () => {
