@@ -1,3 +1,4 @@
+import { toHex } from "../src/hex.ts";
 import type { FinishReason, GenerateChunk, GeneratedLogprob, Score, TokenLogprob } from "../src/index.ts";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
 import type { LogprobsShape } from "./schema.ts";
@@ -32,7 +33,7 @@ export function tokenString(tokenizer: Tokenizer | undefined, id: number): strin
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return `bytes:${Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")}`;
+    return `bytes:${toHex(bytes).replace(/../g, "\\x$&")}`;
   }
 }
 

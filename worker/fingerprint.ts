@@ -1,3 +1,4 @@
+import { toHex } from "../src/hex.ts";
 import type { Manifest } from "../src/index.ts";
 
 const known = new WeakMap<Manifest, string>();
@@ -12,8 +13,7 @@ export async function fingerprint(manifest: Manifest, engineDigest: string): Pro
   const parts = manifest.parts.map((part) => part.sha256).join("");
   const made = parts + engineDigest + (manifest.chat_template ?? "");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(made));
-  const hex = Array.from(new Uint8Array(digest).subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0"));
-  const value = `fp_${hex.join("")}`;
+  const value = `fp_${toHex(new Uint8Array(digest, 0, 8))}`;
   known.set(manifest, value);
   return value;
 }

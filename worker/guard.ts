@@ -1,3 +1,4 @@
+import { toHex } from "../src/hex.ts";
 import type { Config, RateLimiter } from "./config.ts";
 import { HttpError } from "./errors.ts";
 
@@ -16,10 +17,6 @@ async function isKnown(token: string, keys: string[]): Promise<boolean> {
   return known;
 }
 
-function hex(buffer: ArrayBuffer): string {
-  return Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /**
  * Lets a request in, or says why not. Rate limits count by key, for those without one by address; they count
  * wrong keys too, so that keys cannot be tried out quickly.
@@ -35,7 +32,9 @@ export async function guard(
   const keys = config.API_KEYS;
   const known = keys !== undefined && token !== undefined && (await isKnown(token, keys));
   if (rateLimiter) {
-    const key = known ? hex(await digest(token)) : (headers.get("cf-connecting-ip") ?? "unknown");
+    const key = known
+      ? toHex(new Uint8Array(await digest(token)))
+      : (headers.get("cf-connecting-ip") ?? "unknown");
     if (!(await rateLimiter.limit({ key })).success)
       throw new HttpError(429, "Rate limit reached; slow down and try again later.", {
         type: "requests",

@@ -14,6 +14,7 @@ import {
 import { EdgeformerError } from "../errors.ts";
 import { padded } from "../format/align.ts";
 import type { ModelLayout } from "../format/layout.ts";
+import { toHex } from "../hex.ts";
 import type { TokenLogprob } from "../results.ts";
 import { writeDescriptor } from "./descriptor.ts";
 import type { EngineExports } from "./exports.ts";
@@ -98,9 +99,7 @@ export class Engine {
   /** Hashes the last image bytes from … to−1, fewer than 64, of a message of `total` bytes; hexadecimal SHA-256. */
   hashFinish(from: number, to: number, total: number): string {
     const at = this.wasm.sha256Finish(this.at(REGION_WEIGHTS) + from, to - from, total);
-    return Array.from(this.bytes.subarray(at, at + 32), (byte) => byte.toString(16).padStart(2, "0")).join(
-      "",
-    );
+    return toHex(this.bytes.subarray(at, at + 32));
   }
 
   /** Row `row` of the next forward pass: a token of a sequence slot at a position. */

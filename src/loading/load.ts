@@ -3,6 +3,7 @@ import { Engine, requireSimd } from "../engine/engine.ts";
 import { type MemoryPlan, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
 import { type Manifest, type PartInfo, parseManifest } from "../format/manifest.ts";
+import { toHex } from "../hex.ts";
 import { Model } from "../model.ts";
 import { MAX_GUESSES } from "../serving/prompt-lookup.ts";
 import type { LoadOptions, ModelSource, StreamingDigest } from "./load-options.ts";
@@ -106,10 +107,7 @@ interface PartDigest {
 function platformDigest(digest: StreamingDigest): PartDigest {
   return {
     update: (bytes) => digest.update(bytes),
-    hex: async () =>
-      Array.from(new Uint8Array(await digest.digest()), (byte) => byte.toString(16).padStart(2, "0")).join(
-        "",
-      ),
+    hex: async () => toHex(new Uint8Array(await digest.digest())),
   };
 }
 
