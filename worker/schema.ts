@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { SAMPLING_RANGES } from "../src/options.ts";
 
 /** A prompt as OpenAI accepts it. */
 export type Prompt = string | string[] | number[] | number[][];
@@ -20,20 +21,24 @@ const ids = { type: "array", items: { type: "integer", minimum: 0 } } as const;
 /** Most alternatives per token that OpenAI's endpoint reports. */
 const MAX_LOGPROBS = 5;
 
+/** A number of the range that the library takes. */
+const within = ([least, greatest]: readonly [least: number, greatest: number]) =>
+  z.number().min(least).max(greatest);
+
 /** The fields that both ways to complete have. */
 export const commonFields = {
   model: z.string().max(256).optional().meta({
     description: "Must be the model served, if given; /v1/models names it.",
   }),
   min_tokens: z.int().min(0).optional(),
-  temperature: z.number().min(0).max(2).optional(),
-  top_p: z.number().min(0).max(1).optional(),
+  temperature: within(SAMPLING_RANGES.temperature).optional(),
+  top_p: within(SAMPLING_RANGES.topP).optional(),
   top_k: z
     .int()
     .min(-1)
     .optional()
     .meta({ description: "Keep only this many likeliest tokens; 0 or -1 keeps all." }),
-  min_p: z.number().min(0).max(1).optional(),
+  min_p: within(SAMPLING_RANGES.minP).optional(),
   n: z.int().min(1).default(1),
   stream: z.boolean().default(false),
   stream_options: z
@@ -46,11 +51,11 @@ export const commonFields = {
     .optional(),
   stop_token_ids: z.array(z.int().min(0)).max(64).optional(),
   ignore_eos: z.boolean().optional(),
-  presence_penalty: z.number().min(-2).max(2).optional(),
-  frequency_penalty: z.number().min(-2).max(2).optional(),
-  repetition_penalty: z.number().gt(0).max(10).optional(),
+  presence_penalty: within(SAMPLING_RANGES.presencePenalty).optional(),
+  frequency_penalty: within(SAMPLING_RANGES.frequencyPenalty).optional(),
+  repetition_penalty: within(SAMPLING_RANGES.repetitionPenalty).optional(),
   logit_bias: z
-    .record(z.string().regex(/^\d{1,9}$/, "keys must be token ids"), z.number().min(-100).max(100))
+    .record(z.string().regex(/^\d{1,9}$/, "keys must be token ids"), within(SAMPLING_RANGES.logitBias))
     .optional(),
   seed: z
     .int()
