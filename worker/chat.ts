@@ -14,9 +14,6 @@ import { HttpError, invalidField } from "./errors.ts";
 import type { Wire } from "./respond.ts";
 import { renderTemplate, type TemplateMessage } from "./template.ts";
 
-/** GPT-2's end of text, which the tokenizer has without being told. */
-const END_OF_TEXT: [string, number] = ["<|endoftext|>", 50256];
-
 /** Stands in a message's text where it could spell a special token; Unicode keeps it from ever being a character. */
 const MARK = "\ufdd0";
 
@@ -34,13 +31,6 @@ export function chatTemplate({ manifest, tokenizer }: Model): { template: string
     throw refuse("its model directory has no chat template. It continues text");
   if (!tokenizer) throw refuse("it has no tokenizer that could read its chat template. It takes token ids");
   return { template: manifest.chat_template, tokenizer };
-}
-
-/** Spelling and id of each special token. */
-function specialTokens({ manifest }: Model): Map<string, number> {
-  const { tokenizer } = manifest;
-  const added = tokenizer.type === "none" ? [] : Object.entries(tokenizer.added_tokens);
-  return new Map([END_OF_TEXT, ...added].filter(([token]) => token !== ""));
 }
 
 function escapeRegExp(text: string): string {
@@ -68,7 +58,7 @@ function encodeChat(model: Model, messages: Message[]): number[] {
     model,
     texts.reduce((sum, text) => sum + text.length, 0),
   );
-  const specials = specialTokens(model);
+  const specials = tokenizer.specialTokens;
   const beginnings = new RegExp(anyOf(new Set([...specials.keys()].map((token) => [...token][0]!))), "gu");
   // Behind every possible beginning, so that two messages cannot spell a special token between them either.
   const mark = (text: string) => {

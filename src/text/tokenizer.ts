@@ -9,6 +9,10 @@ import { R50K_MERGES } from "./r50k-merges.ts";
 
 /** Text to token ids and back. */
 export interface Tokenizer {
+  /** Spelling and id of each special token. `encode` never gives one; `decode` and `bytes` spell it out. */
+  readonly specialTokens: ReadonlyMap<string, number>;
+  /** UTF-8 bytes of the longest token that `encode` gives: a text of n bytes has at least n / this many tokens. */
+  readonly longestToken: number;
   /** Token ids of a text. Everything in it is text: the spelling of a special token has no power. */
   encode(text: string): number[];
   /** Text of token ids; bytes that are not UTF-8 become U+FFFD. */
@@ -17,7 +21,8 @@ export interface Tokenizer {
   bytes(id: number): Uint8Array;
 }
 
-const END_OF_TEXT = 50256;
+/** The special token that GPT-2's vocabulary ends with. */
+const END_OF_TEXT: [token: string, id: number] = ["<|endoftext|>", 50256];
 /** Ids below are single bytes, those from here on merges. */
 const FIRST_MERGE = 256;
 /** Slots of the hash table, a power of two; 38 % are taken. */
@@ -60,6 +65,15 @@ class Merges {
 
   get end(): number {
     return FIRST_MERGE + this.#pairs.length / 2;
+  }
+
+  /** Bytes of the longest token. */
+  longest(): number {
+    const lengths = new Uint8Array(this.end).fill(1, 0, FIRST_MERGE);
+    // Both halves of a merge were made before it.
+    for (let id = FIRST_MERGE; id < this.end; id++)
+      lengths[id] = lengths[this.left(id)]! + lengths[this.right(id)]!;
+    return lengths.reduce((longest, length) => Math.max(longest, length));
   }
 
   left(id: number): number {
@@ -124,6 +138,7 @@ const PLACES = 2 ** 32;
 /** r50k_base, built when the first model needs it. */
 class R50k {
   readonly #merges = new Merges(R50K_MERGES);
+  readonly longestToken = this.#merges.longest();
   readonly #byteOf = byteOrder();
   readonly #idOf = new Uint8Array(256);
   /** A short piece: its bytes, with room to see that one is longer, and its ids. */
@@ -213,11 +228,15 @@ let shared: R50k | undefined;
 /** GPT-2's vocabulary with a checkpoint's added tokens on top. */
 class R50kTokenizer implements Tokenizer {
   readonly #base = (shared ??= new R50k());
+  readonly specialTokens: ReadonlyMap<string, number>;
+  readonly longestToken = this.#base.longestToken;
   readonly #special: Map<number, Uint8Array>;
 
   constructor(added: Record<string, number>) {
+    this.specialTokens = new Map([END_OF_TEXT, ...Object.entries(added)].filter(([token]) => token !== ""));
     this.#special = new Map(Object.entries(added).map(([token, id]) => [id, encoder.encode(token)]));
-    if (!this.#special.has(END_OF_TEXT)) this.#special.set(END_OF_TEXT, encoder.encode("<|endoftext|>"));
+    const [token, id] = END_OF_TEXT;
+    if (!this.#special.has(id)) this.#special.set(id, encoder.encode(token));
   }
 
   encode(text: string): number[] {

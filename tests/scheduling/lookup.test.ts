@@ -190,6 +190,8 @@ describe("prompt lookup", () => {
 
   test("ends at a stop string in the middle of a run", () => {
     const letters: Tokenizer = {
+      specialTokens: new Map(),
+      longestToken: 1,
       encode: () => [],
       decode: () => "",
       bytes: (id) => Uint8Array.of(97 + (id % 26)),
