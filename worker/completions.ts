@@ -5,15 +5,6 @@ import type { Config } from "./config.ts";
 import { HttpError, invalidField } from "./errors.ts";
 import type { CompletionRequest, Prompt, UsageShape } from "./schema.ts";
 
-/** Longest token of r50k_base in bytes: a text longer than this many times the context cannot fit it. */
-const LONGEST_TOKEN_BYTES = 128;
-
-/**
- * Characters that may follow one another without a space, or a change between letters, digits and signs. The
- * tokenizer merges within such a run in quadratic time: 65,536 letters took 5.7 s, 2,048 take 6 ms.
- */
-const LONGEST_RUN = 2048;
-
 interface PlannedPrompt {
   ids: number[];
   text: string;
@@ -42,7 +33,8 @@ function tooLong(model: Model, requested: string): HttpError {
  * @throws HttpError 400
  */
 export function refuseTooLong(model: Model, characters: number): void {
-  if (characters > model.context * LONGEST_TOKEN_BYTES) throw tooLong(model, "more in its prompt alone");
+  const longest = model.tokenizer?.longestToken ?? Number.POSITIVE_INFINITY;
+  if (characters > model.context * longest) throw tooLong(model, "more in its prompt alone");
 }
 
 /**
@@ -54,12 +46,6 @@ export function encodeText(model: Model, text: string): number[] {
   if (!model.tokenizer)
     throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
   refuseTooLong(model, text.length);
-  for (const [run] of text.matchAll(/\p{L}+|\p{N}+|[^\s\p{L}\p{N}]+/gu))
-    if (run.length > LONGEST_RUN)
-      throw invalidField(
-        "prompt",
-        `The prompt has ${run.length} characters in a row without a space; at most ${LONGEST_RUN} are read.`,
-      );
   return model.tokenizer.encode(text);
 }
 

@@ -217,7 +217,7 @@ describe("tokenize and detokenize", () => {
     ["/tokenize", {}, "prompt"],
     ["/tokenize", { prompt: "a", content: "a" }, "prompt"],
     ["/tokenize", { prompt: 1 }, "prompt"],
-    ["/tokenize", { prompt: "a".repeat(60_000) }, "prompt"],
+    ["/tokenize", { prompt: "a".repeat(70_000) }, "prompt"],
     ["/tokenize", { text: "a" }, "text"],
     ["/detokenize", {}, "tokens"],
     ["/detokenize", { tokens: "a" }, "tokens"],

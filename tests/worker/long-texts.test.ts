@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTokenizer, type Model } from "../../src/index.ts";
+import { encodeText } from "../../worker/completions.ts";
+import { cpuSeconds, LONG, longTexts } from "../core/long-texts.ts";
+import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
+
+let bundle: string;
+let worker: RunningWorker;
+
+beforeAll(async () => {
+  bundle = await buildWorker();
+  // As large a body as a text of a megabyte can need when every character of it is escaped.
+  worker = await startWorker(bundle, { vars: { MAX_BODY_BYTES: String(8 * LONG) } });
+  await worker.post("/tokenize", { prompt: "The model is loaded." });
+}, 60_000);
+afterAll(async () => {
+  await worker.stop();
+  await removeBundle(bundle);
+});
+
+/** The answer of /tokenize and the seconds until it was there. */
+async function tokenize(prompt: string) {
+  const started = performance.now();
+  const response = await worker.post("/tokenize", { prompt });
+  const body = (await response.json()) as { tokens?: number[]; error?: { code: string } };
+  return { status: response.status, seconds: (performance.now() - started) / 1000, ...body };
+}
+
+const CONTEXT = 512;
+const tokenizer = createTokenizer({ type: "r50k_base", added_tokens: {} })!;
+
+describe("/tokenize", () => {
+  test.each(longTexts(CONTEXT * tokenizer.longestToken))(
+    "as long as could fit the context: %s",
+    async (_, text) => {
+      const { status, tokens, seconds } = await tokenize(text);
+      expect(status).toBe(200);
+      expect(tokens).toEqual(tokenizer.encode(text));
+      expect(seconds).toBeLessThan(2);
+    },
+  );
+
+  test.each(longTexts(LONG))("a megabyte, which fits no context of this model: %s", async (_, text) => {
+    const { status, error, seconds } = await tokenize(text);
+    expect(status).toBe(400);
+    expect(error).toMatchObject({ code: "context_length_exceeded", param: "prompt" });
+    expect(seconds).toBeLessThan(2);
+  });
+});
+
+test.each(longTexts(LONG))("a model with a context for it reads a megabyte: %s", (_, text) => {
+  const model = { context: LONG / tokenizer.longestToken, tokenizer } as Model;
+  let ids: number[] = [];
+  expect(cpuSeconds(() => (ids = encodeText(model, text)))).toBeLessThan(2);
+  expect(tokenizer.decode(ids) === text).toBe(true);
+});
