@@ -1,6 +1,6 @@
 /** @module edgeformer/worker */
 
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
@@ -8,12 +8,13 @@ import { fetchSource, loadModel, type Model, type ModelSource } from "../src/ind
 import { dropBody, readBody } from "./body.ts";
 import { encodeText, type Plan, planCompletion } from "./completions.ts";
 import { type Config, type Env, readConfig } from "./config.ts";
+import type { RequestContext, WorkerEnv } from "./context.ts";
 import { streamingDigest } from "./digest.ts";
 import { HttpError, invalidField, toHttpError } from "./errors.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { guard } from "./guard.ts";
 import { ModelHost } from "./host.ts";
-import { type RequestLog, requestLog } from "./log.ts";
+import { requestLog } from "./log.ts";
 import type { PageFiles } from "./page/files.ts";
 import { isPagePath, mountPage } from "./page/routes.ts";
 import { completeJson, completeStream, textWire, type Wire } from "./respond.ts";
@@ -32,11 +33,6 @@ export interface WorkerOptions {
   /** What `GET /` shows, made by worker/page/build.mjs. [no page] */
   page?: PageFiles;
 }
-
-/** What a request carries from one handler to the next. */
-export type Variables = { requestId: string; log: RequestLog; tail: Promise<void> | undefined };
-
-type HonoEnv = { Bindings: Env; Variables: Variables };
 
 function assetsSource(env: Env): ModelSource {
   return fetchSource("https://assets.invalid/", (input, init) => env.ASSETS.fetch(input, init));
@@ -69,9 +65,9 @@ function describe(model: Model) {
 const OPEN = new Set(["/health", "/ready", "/openapi.json"]);
 
 /** The HTTP endpoint around one model. Everything in it is per isolate; nothing is computed before a request. */
-export function createApp(options: WorkerOptions): Hono<HonoEnv> {
+export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   const { engineDigest = "" } = options;
-  const app = new Hono<HonoEnv>();
+  const app = new Hono<WorkerEnv>();
   const host = new ModelHost();
   const source = options.source ?? assetsSource;
 
@@ -140,7 +136,7 @@ export function createApp(options: WorkerOptions): Hono<HonoEnv> {
   });
 
   const complete = async (
-    c: Context<HonoEnv>,
+    c: RequestContext,
     job: { model: Model; plan: Plan; wire: Wire; config: Config },
   ): Promise<Response> => {
     const { stream } = job.plan.request;

@@ -1,21 +1,8 @@
 import type { MiddlewareHandler } from "hono";
-import type { Variables } from "./app.ts";
-import type { HttpError } from "./errors.ts";
-import type { UsageShape } from "./schema.ts";
-
-/** What the handlers add to the line that each request leaves. Never a prompt, a completion or a key. */
-export interface RequestLog {
-  stream?: boolean;
-  usage?: UsageShape;
-  error?: HttpError;
-  /** The client left before the end. */
-  clientGone?: boolean;
-  /** Tokens generated for a client that left. */
-  completionTokens?: number;
-}
+import type { RequestLog, WorkerEnv } from "./context.ts";
 
 /** One JSON line for each request, written when its last byte is. */
-export const requestLog: MiddlewareHandler<{ Variables: Variables }> = async (c, next) => {
+export const requestLog: MiddlewareHandler<WorkerEnv> = async (c, next) => {
   const log: RequestLog = {};
   c.set("log", log);
   const started = Date.now();

@@ -1,14 +1,11 @@
-import type { Context } from "hono";
 import type { Model } from "../src/index.ts";
-import type { Variables } from "./app.ts";
 import { type Delta, mergeDeltas } from "./choice.ts";
 import { bestOf, type Plan, runPlan, usageOf } from "./completions.ts";
-import type { Config, Env } from "./config.ts";
+import type { Config } from "./config.ts";
+import type { RequestContext } from "./context.ts";
 import { toHttpError } from "./errors.ts";
 import { ClientGone, EventStream } from "./events.ts";
 import type { ChoiceShape, UsageShape } from "./schema.ts";
-
-type RequestContext = Context<{ Bindings: Env; Variables: Variables }>;
 
 /** How an endpoint words what was computed. */
 export interface Wire {

@@ -1,15 +1,13 @@
-import type { Context, Hono } from "hono";
+import type { Hono } from "hono";
 import type { Model, ModelSource } from "../../src/index.ts";
 import { R50K_MERGES } from "../../src/text/r50k-merges.ts";
-import type { Variables } from "../app.ts";
 import { type Env, readConfig } from "../config.ts";
+import type { RequestContext, WorkerEnv } from "../context.ts";
 import { HttpError } from "../errors.ts";
 import { fingerprint } from "../fingerprint.ts";
 import { guard } from "../guard.ts";
 import { type Facts, modelFacts } from "./facts.ts";
 import type { PageFile, PageFiles } from "./files.ts";
-
-type HonoEnv = { Bindings: Env; Variables: Variables };
 
 /**
  * Scripts from here alone, none inline, nothing from elsewhere; 'wasm-unsafe-eval' lets the page's Web Worker
@@ -30,7 +28,7 @@ const CONTENT_SECURITY_POLICY = [
 export interface PageOptions {
   files: PageFiles;
   engineDigest: string;
-  modelOf: (c: Context<HonoEnv>) => Promise<Model>;
+  modelOf: (c: RequestContext) => Promise<Model>;
   source: (env: Env) => ModelSource;
 }
 
@@ -40,7 +38,7 @@ export function isPagePath(path: string): boolean {
 }
 
 async function answer(
-  c: Context<HonoEnv>,
+  c: RequestContext,
   type: string,
   etag: string,
   body: () => BodyInit | Promise<BodyInit>,
@@ -60,7 +58,7 @@ function bodyOf(file: PageFile): BodyInit {
 }
 
 /** What only a model directory's owner may open to everyone. */
-async function guardModel(c: Context<HonoEnv>): Promise<void> {
+async function guardModel(c: RequestContext): Promise<void> {
   const config = readConfig(c.env);
   if (!config.PUBLIC_MODEL)
     throw new HttpError(404, "This server does not give its weights away: PUBLIC_MODEL is not set.", {
@@ -86,7 +84,7 @@ function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array>
 }
 
 /** `GET /`: a page to try the model, and what it needs to run the model in the browser. */
-export function mountPage(app: Hono<HonoEnv>, { files, engineDigest, modelOf, source }: PageOptions): void {
+export function mountPage(app: Hono<WorkerEnv>, { files, engineDigest, modelOf, source }: PageOptions): void {
   const closed = new Set(["/page/engine.wasm", "/page/runner.js"]);
   for (const [path, file] of Object.entries(files))
     app.get(path, async (c) => {
