@@ -6,19 +6,22 @@ import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import { fetchSource, loadModel, type Model, type ModelSource } from "../src/index.ts";
 import { dropBody, readBody } from "./body.ts";
-import { encodeText, type Plan, planCompletion } from "./completions.ts";
-import { type Config, type Env, readConfig } from "./config.ts";
+import { type Env, readConfig } from "./config.ts";
 import type { RequestContext, WorkerEnv } from "./context.ts";
 import { streamingDigest } from "./digest.ts";
-import { HttpError, invalidField, toHttpError } from "./errors.ts";
+import { HttpError, toHttpError } from "./errors.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { guard } from "./guard.ts";
 import { ModelHost } from "./host.ts";
 import { requestLog } from "./log.ts";
+import { planCompletion } from "./openai/completions-plan.ts";
+import { completionRequest } from "./openai/completions-schema.ts";
+import { completionsWording } from "./openai/completions-wording.ts";
+import { checkModelName, describeModel, listModels } from "./openai/models.ts";
+import { complete } from "./openai/respond.ts";
+import { detokenize, detokenizeRequest, tokenize, tokenizeRequest } from "./openai/tokenize.ts";
 import type { PageFiles } from "./page/files.ts";
 import { isPagePath, mountPage } from "./page/routes.ts";
-import { completeJson, completeStream, textWire, type Wire } from "./respond.ts";
-import { completionRequest, detokenizeRequest, tokenizeRequest } from "./schema.ts";
 
 export type { Env } from "./config.ts";
 
@@ -38,29 +41,6 @@ function assetsSource(env: Env): ModelSource {
   return fetchSource("https://assets.invalid/", (input, init) => env.ASSETS.fetch(input, init));
 }
 
-function checkName(model: Model, name: string | undefined): void {
-  if (name !== undefined && name !== model.manifest.name)
-    throw new HttpError(
-      404,
-      `The model '${name}' does not exist; this server has '${model.manifest.name}'.`,
-      {
-        param: "model",
-        code: "model_not_found",
-      },
-    );
-}
-
-/** What OpenAI's list says of a model, and its context under vLLM's name for it. */
-function describe(model: Model) {
-  return {
-    id: model.manifest.name,
-    object: "model" as const,
-    created: 0,
-    owned_by: "edgeformer",
-    max_model_len: model.context,
-  };
-}
-
 /** Routes that stay open where keys are configured: they tell nothing but how to use the others. */
 const OPEN = new Set(["/health", "/ready", "/openapi.json"]);
 
@@ -71,15 +51,15 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   const host = new ModelHost();
   const source = options.source ?? assetsSource;
 
-  const getModel = (env: Env, keepAlive: (promise: Promise<unknown>) => void): Promise<Model> => {
-    const config = readConfig(env);
+  const modelOf = (c: RequestContext): Promise<Model> => {
+    const config = readConfig(c.env);
     return host.model({
       stallMs: config.LOAD_STALL_MS,
-      keepAlive,
+      keepAlive: (promise) => c.executionCtx.waitUntil(promise),
       load: (onProgress, signal) =>
         loadModel({
           module: options.engine,
-          source: source(env),
+          source: source(c.env),
           context: config.CONTEXT,
           maxSequences: config.MAX_SEQUENCES,
           kvBlocks: config.KV_BLOCKS,
@@ -115,9 +95,6 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     await next();
   });
 
-  const modelOf = (c: { env: Env; executionCtx: { waitUntil(promise: Promise<unknown>): void } }) =>
-    getModel(c.env, (promise) => c.executionCtx.waitUntil(promise));
-
   app.get("/health", (c) => c.json({ status: "ok", model: host.state }));
   app.get("/ready", async (c) => {
     await modelOf(c);
@@ -125,65 +102,62 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   });
   // What few ask for is set up when it is asked for: the isolate has other uses for 2 MB.
   app.get("/openapi.json", async (c) => {
-    const { openapi } = await import("./openapi.ts");
+    const { openapi } = await import("./openai/openapi.ts");
     return c.json(openapi());
   });
-  app.get("/v1/models", async (c) => c.json({ object: "list", data: [describe(await modelOf(c))] }));
+  app.get("/v1/models", async (c) => c.json(listModels(await modelOf(c))));
   app.get("/v1/models/:id{.+}", async (c) => {
     const model = await modelOf(c);
-    checkName(model, c.req.param("id"));
-    return c.json(describe(model));
+    checkModelName(model, c.req.param("id"));
+    return c.json(describeModel(model));
   });
-
-  const complete = async (
-    c: RequestContext,
-    job: { model: Model; plan: Plan; wire: Wire; config: Config },
-  ): Promise<Response> => {
-    const { stream } = job.plan.request;
-    c.var.log.stream = stream;
-    const whole = { ...job, fingerprint: await fingerprint(job.model.manifest, engineDigest) };
-    return stream ? completeStream(c, whole) : completeJson(c, whole);
-  };
 
   app.post("/v1/completions", async (c) => {
     const config = readConfig(c.env);
     const request = await readBody(c.req.raw, completionRequest, config.MAX_BODY_BYTES);
     const model = await modelOf(c);
-    checkName(model, request.model);
-    return complete(c, { model, plan: planCompletion(model, request, config), wire: textWire, config });
+    checkModelName(model, request.model);
+    return complete(c, {
+      model,
+      plan: planCompletion(model, request, config),
+      wording: completionsWording,
+      config,
+      fingerprint: await fingerprint(model.manifest, engineDigest),
+    });
   });
 
   app.post("/v1/chat/completions", async (c) => {
     const config = readConfig(c.env);
     const model = await modelOf(c);
-    const [{ chatTemplate, chatWire, planChat }, { chatRequest }] = await Promise.all([
-      import("./chat.ts"),
-      import("./chat-schema.ts"),
+    const [{ chatTemplate, planChat }, { chatRequest }, { chatWording }] = await Promise.all([
+      import("./openai/chat-plan.ts"),
+      import("./openai/chat-schema.ts"),
+      import("./openai/chat-wording.ts"),
     ]);
     chatTemplate(model);
     const request = await readBody(c.req.raw, chatRequest, config.MAX_BODY_BYTES);
-    checkName(model, request.model);
-    return complete(c, { model, plan: planChat(model, request, config), wire: chatWire, config });
+    checkModelName(model, request.model);
+    return complete(c, {
+      model,
+      plan: planChat(model, request, config),
+      wording: chatWording,
+      config,
+      fingerprint: await fingerprint(model.manifest, engineDigest),
+    });
   });
 
   app.post("/tokenize", async (c) => {
     const request = await readBody(c.req.raw, tokenizeRequest, readConfig(c.env).MAX_BODY_BYTES);
     const model = await modelOf(c);
-    checkName(model, request.model);
-    const tokens = encodeText(model, request.prompt ?? request.content ?? "");
-    return c.json({ tokens, count: tokens.length, max_model_len: model.context });
+    checkModelName(model, request.model);
+    return c.json(tokenize(model, request));
   });
 
   app.post("/detokenize", async (c) => {
     const request = await readBody(c.req.raw, detokenizeRequest, readConfig(c.env).MAX_BODY_BYTES);
     const model = await modelOf(c);
-    checkName(model, request.model);
-    if (!model.tokenizer) throw invalidField("tokens", "This model has no tokenizer.");
-    const vocabulary = model.manifest.recipe.vocabSize;
-    if (request.tokens.some((id) => id >= vocabulary))
-      throw invalidField("tokens", `Token ids go from 0 to ${vocabulary - 1}.`);
-    const text = model.tokenizer.decode(request.tokens);
-    return c.json({ prompt: text, content: text });
+    checkModelName(model, request.model);
+    return c.json(detokenize(model, request));
   });
 
   if (options.page) mountPage(app, { files: options.page, engineDigest, modelOf, source });

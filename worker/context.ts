@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import type { Env } from "./config.ts";
 import type { HttpError } from "./errors.ts";
-import type { UsageShape } from "./schema.ts";
+import type { UsageShape } from "./openai/wire/answers.ts";
 
 /** What the handlers add to the line that each request leaves. Never a prompt, a completion or a key. */
 export interface RequestLog {

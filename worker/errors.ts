@@ -1,9 +1,6 @@
 import { EdgeformerError, type ErrorCode } from "../src/errors.ts";
-
-/** OpenAI's error body. */
-export interface ErrorBody {
-  error: { message: string; type: string; param: string | null; code: string | null };
-}
+import type { ErrorBody } from "./openai/wire/answers.ts";
+import { snakeCase } from "./openai/wire/names.ts";
 
 interface HttpErrorOptions {
   type?: string;
@@ -58,16 +55,14 @@ const STATUS: Record<ErrorCode, number> = {
   aborted: 499,
 };
 
-/** The core's option names, in the wire format's spelling. */
-function snakeCase(name: string): string {
-  return name === "ids" || name === "text"
-    ? "prompt"
-    : name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+/** The field of the request that gave the core an option or argument. */
+function fieldOf(name: string): string {
+  return name === "ids" || name === "text" ? "prompt" : snakeCase(name);
 }
 
 function fromCore(error: EdgeformerError): HttpError {
   const status = STATUS[error.code];
-  const param = error.param === undefined ? undefined : snakeCase(error.param);
+  const param = error.param === undefined ? undefined : fieldOf(error.param);
   // The library speaks of `topP`, the wire of `top_p`.
   const message =
     error.param === undefined || param === undefined

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { errorShape } from "../../worker/schema.ts";
+import { errorShape } from "../../worker/openai/answer-schemas.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
 let bundle: string;

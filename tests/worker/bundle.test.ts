@@ -1,8 +1,8 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { chatRequest } from "../../worker/chat-schema.ts";
-import * as schemas from "../../worker/schema.ts";
+import { chatRequest } from "../../worker/openai/chat-schema.ts";
+import { completionRequest } from "../../worker/openai/completions-schema.ts";
 import { modelWith, TEMPLATE } from "./chat-model.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
@@ -41,7 +41,7 @@ it("/openapi.json describes every route and every field", async () => {
   for (const [, reference] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g))
     expect(document.components.schemas).toHaveProperty(reference!);
   const { CompletionRequest, ChatRequest } = document.components.schemas;
-  expect(Object.keys(CompletionRequest!.properties)).toEqual(Object.keys(schemas.completionRequest.shape));
+  expect(Object.keys(CompletionRequest!.properties)).toEqual(Object.keys(completionRequest.shape));
   expect(CompletionRequest!.required).toEqual(["prompt"]);
   expect(Object.keys(ChatRequest!.properties)).toEqual(Object.keys(chatRequest.shape));
   expect(ChatRequest!.required).toEqual(["messages"]);

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { z } from "zod";
 import type { Model } from "../../src/index.ts";
 import { openModel } from "../../src/node/index.ts";
-import { chatChunkShape, chatShape } from "../../worker/chat-schema.ts";
 import { fingerprint } from "../../worker/fingerprint.ts";
+import { chatChunkShape, chatShape } from "../../worker/openai/answer-schemas.ts";
 import { modelWith, TEMPLATE } from "./chat-model.ts";
 import { buildWorker, eventsOf, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 

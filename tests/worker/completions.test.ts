@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Model } from "../../src/index.ts";
 import { bundledModel, openModel } from "../../src/node/index.ts";
-import { type CompletionShape, completionShape } from "../../worker/schema.ts";
+import { completionShape } from "../../worker/openai/answer-schemas.ts";
+import type { CompletionShape } from "../../worker/openai/wire/answers.ts";
 import stories from "../goldens/fable.json" with { type: "json" };
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import type { Model } from "../../src/index.ts";
 import { bundledModel, openModel } from "../../src/node/index.ts";
-import type { CompletionShape } from "../../worker/schema.ts";
+import type { CompletionShape } from "../../worker/openai/wire/answers.ts";
 import { buildWorker, eventsOf, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
 let bundle: string;

@@ -1,7 +1,7 @@
 import { request as httpRequest } from "node:http";
 import fc from "fast-check";
 import { expect } from "vitest";
-import { errorShape } from "../../worker/schema.ts";
+import { errorShape } from "../../worker/openai/answer-schemas.ts";
 import type { RunningWorker } from "./harness.ts";
 
 /** Caps that keep a hostile request that happens to be valid short. */

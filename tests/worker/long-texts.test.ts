@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTokenizer, type Model } from "../../src/index.ts";
-import { encodeText } from "../../worker/completions.ts";
+import { encodeText } from "../../worker/openai/encode.ts";
 import { cpuSeconds, LONG, longTexts } from "../core/long-texts.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 

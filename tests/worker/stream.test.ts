@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type CompletionShape, completionShape } from "../../worker/schema.ts";
+import { completionShape } from "../../worker/openai/answer-schemas.ts";
+import type { CompletionShape } from "../../worker/openai/wire/answers.ts";
 import { buildWorker, eventsOf, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
 let bundle: string;

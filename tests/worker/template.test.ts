@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Manifest } from "../../src/index.ts";
 import { HttpError } from "../../worker/errors.ts";
-import { renderTemplate, type TemplateMessage } from "../../worker/template.ts";
+import { renderTemplate, type TemplateMessage } from "../../worker/openai/chat-template.ts";
 import { TEMPLATE } from "./chat-model.ts";
 
 const HI: TemplateMessage[] = [

@@ -1,4 +1,4 @@
-import type { Delta } from "../choice.ts";
+import type { Delta } from "../openai/wire/choice.ts";
 import { BrowserModel } from "./browser.ts";
 import { calls } from "./calls.ts";
 import { showFacts } from "./card.ts";

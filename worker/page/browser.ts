@@ -1,4 +1,4 @@
-import type { Delta } from "../choice.ts";
+import type { Delta } from "../openai/wire/choice.ts";
 import type { FromRunner, ToRunner } from "./messages.ts";
 import type { PageRequest } from "./request.ts";
 

@@ -1,4 +1,4 @@
-import type { Delta } from "../choice.ts";
+import type { Delta } from "../openai/wire/choice.ts";
 import type { PageRequest } from "./request.ts";
 
 /** To the Web Worker that runs the model. */

@@ -1,6 +1,6 @@
 // The Web Worker of "Run in this browser": the endpoint's engine and weights, and no endpoint.
 import { fetchSource, loadModel, type Model } from "../../src/index.ts";
-import { Choice } from "../choice.ts";
+import { Choice } from "../openai/wire/choice.ts";
 import type { FromRunner, ToRunner } from "./messages.ts";
 import type { PageRequest } from "./request.ts";
 

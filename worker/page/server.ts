@@ -1,6 +1,5 @@
-import type { Delta } from "../choice.ts";
-import type { ErrorBody } from "../errors.ts";
-import type { CompletionShape } from "../schema.ts";
+import type { CompletionShape, ErrorBody } from "../openai/wire/answers.ts";
+import type { Delta } from "../openai/wire/choice.ts";
 import { type PageRequest, spoken } from "./request.ts";
 
 /** What the server answered instead of text. */

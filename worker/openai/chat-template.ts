@@ -1,6 +1,6 @@
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
-import { EdgeformerError, type Manifest } from "../src/index.ts";
-import { HttpError } from "./errors.ts";
+import { EdgeformerError, type Manifest } from "../../src/index.ts";
+import { HttpError } from "../errors.ts";
 
 /** Longest template that is read; the parser's time can grow with its square. Those of tool-calling models have about 10,000. */
 const MAX_TEMPLATE_CHARACTERS = 32_768;

@@ -1,7 +1,13 @@
-import { toHex } from "../src/hex.ts";
-import type { FinishReason, GenerateChunk, GeneratedLogprob, Score, TokenLogprob } from "../src/index.ts";
-import type { Tokenizer } from "../src/text/tokenizer.ts";
-import type { LogprobsShape } from "./schema.ts";
+import { toHex } from "../../../src/hex.ts";
+import type {
+  FinishReason,
+  GenerateChunk,
+  GeneratedLogprob,
+  Score,
+  TokenLogprob,
+} from "../../../src/index.ts";
+import type { Tokenizer } from "../../../src/text/tokenizer.ts";
+import type { LogprobsShape } from "./answers.ts";
 
 /** A token whose text was handed out, as the model knows it. */
 export interface ShownToken {

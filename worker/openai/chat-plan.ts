@@ -1,18 +1,10 @@
-import type { Model } from "../src/index.ts";
-import type { Tokenizer } from "../src/text/tokenizer.ts";
-import type {
-  ChatChoiceShape,
-  ChatLogprobsShape,
-  ChatPieceShape,
-  ChatRequest,
-  Message,
-} from "./chat-schema.ts";
-import { type Delta, type ShownToken, tokenString } from "./choice.ts";
-import { encodeText, type Plan, planCompletion, refuseTooLong } from "./completions.ts";
-import type { Config } from "./config.ts";
-import { HttpError, invalidField } from "./errors.ts";
-import type { Wire } from "./respond.ts";
-import { renderTemplate, type TemplateMessage } from "./template.ts";
+import type { Model, Tokenizer } from "../../src/index.ts";
+import type { Config } from "../config.ts";
+import { HttpError, invalidField } from "../errors.ts";
+import type { ChatRequest, Message } from "./chat-schema.ts";
+import { renderTemplate, type TemplateMessage } from "./chat-template.ts";
+import { type Plan, planCompletion } from "./completions-plan.ts";
+import { encodeText, refuseTooLong } from "./encode.ts";
 
 /** Stands in a message's text where it could spell a special token; Unicode keeps it from ever being a character. */
 const MARK = "\ufdd0";
@@ -121,48 +113,3 @@ export function planChat(model: Model, request: ChatRequest, config: Config): Pl
     throw new HttpError(error.status, error.message, { code: error.code, param: "messages", cause: error });
   }
 }
-
-function chatLogprobs(tokenizer: Tokenizer | undefined, shown: ShownToken[]): ChatLogprobsShape {
-  const word = (id: number, logprob: number | null) => ({
-    token: tokenString(tokenizer, id),
-    logprob: logprob ?? 0,
-    bytes: tokenizer ? Array.from(tokenizer.bytes(id)) : null,
-  });
-  return {
-    content: shown.map(({ id, logprob, top }) => ({
-      ...word(id, logprob),
-      top_logprobs: top.map((other) => word(other.id, other.logprob)),
-    })),
-    refusal: null,
-  };
-}
-
-/** What an event of a stream reports of a delta: the log-probabilities of nothing are null. */
-function pieceLogprobs(tokenizer: Tokenizer | undefined, { shown }: Delta): ChatLogprobsShape | null {
-  return shown && shown.length > 0 ? chatLogprobs(tokenizer, shown) : null;
-}
-
-/** OpenAI's chat completions. */
-export const chatWire: Wire = {
-  prefix: "chatcmpl-",
-  object: "chat.completion",
-  chunk: "chat.completion.chunk",
-  choice: ({ tokenizer }, index, { text, logprobs, shown, finishReason }): ChatChoiceShape => ({
-    index,
-    message: { role: "assistant", content: text, refusal: null },
-    logprobs: logprobs && chatLogprobs(tokenizer, shown ?? []),
-    finish_reason: finishReason ?? "length",
-  }),
-  pieces: ({ tokenizer }, index, delta, first): ChatPieceShape[] => {
-    const { text, finishReason } = delta;
-    const logprobs = pieceLogprobs(tokenizer, delta);
-    const pieces: ChatPieceShape[] = [];
-    if (first)
-      pieces.push({ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null });
-    // Every token makes an event; an end of text without any makes none but the last.
-    if (finishReason === null || text !== "" || logprobs)
-      pieces.push({ index, delta: { content: text }, logprobs, finish_reason: null });
-    if (finishReason !== null) pieces.push({ index, delta: {}, logprobs: null, finish_reason: finishReason });
-    return pieces;
-  },
-};

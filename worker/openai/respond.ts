@@ -1,61 +1,42 @@
-import type { Model } from "../src/index.ts";
-import { type Delta, mergeDeltas } from "./choice.ts";
-import { bestOf, type Plan, runPlan, usageOf } from "./completions.ts";
-import type { Config } from "./config.ts";
-import type { RequestContext } from "./context.ts";
-import { toHttpError } from "./errors.ts";
-import { ClientGone, EventStream } from "./events.ts";
-import type { ChoiceShape, UsageShape } from "./schema.ts";
-
-/** How an endpoint words what was computed. */
-export interface Wire {
-  /** What an id begins with. */
-  prefix: string;
-  /** `object` of a whole completion. */
-  object: string;
-  /** `object` of an event. */
-  chunk: string;
-  choice(model: Model, index: number, delta: Delta): object;
-  /**
-   * What each event that a delta makes says of its choice.
-   *
-   * @param first whether nothing of this choice was sent before
-   */
-  pieces(model: Model, index: number, delta: Delta, first: boolean): object[];
-}
+import type { Model } from "../../src/index.ts";
+import type { Config } from "../config.ts";
+import type { RequestContext } from "../context.ts";
+import { toHttpError } from "../errors.ts";
+import { ClientGone, EventStream } from "../events.ts";
+import type { Plan } from "./completions-plan.ts";
+import { bestOf, type FinishedChoice, runPlan } from "./run.ts";
+import type { UsageShape } from "./wire/answers.ts";
+import { type Delta, mergeDeltas } from "./wire/choice.ts";
+import type { Wording } from "./wording.ts";
 
 /** A completion that is ready to be computed. */
 export interface Job {
   model: Model;
   plan: Plan;
-  wire: Wire;
+  wording: Wording;
   config: Config;
   fingerprint: string;
 }
 
-function choiceShape(index: number, delta: Delta): ChoiceShape {
-  const { text, logprobs, tokenIds, finishReason } = delta;
+/** Prompts are counted once, whatever `n`; their cached tokens as the first candidate found them. */
+function usageOf(plan: Plan, finished: FinishedChoice[]): UsageShape {
+  const promptTokens = plan.prompts.reduce((sum, prompt) => sum + prompt.ids.length, 0);
+  const completionTokens = finished.reduce((sum, choice) => sum + choice.usage.completionTokens, 0);
+  const cachedTokens = finished.reduce(
+    (sum, choice) => sum + (choice.candidate === 0 ? choice.usage.cachedTokens : 0),
+    0,
+  );
   return {
-    index,
-    text,
-    logprobs,
-    finish_reason: finishReason,
-    ...(tokenIds === undefined ? {} : { token_ids: tokenIds }),
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens },
   };
 }
 
-/** OpenAI's completions. */
-export const textWire: Wire = {
-  prefix: "cmpl-",
-  object: "text_completion",
-  chunk: "text_completion",
-  choice: (_, index, delta) => choiceShape(index, delta),
-  pieces: (_, index, delta) => [choiceShape(index, delta)],
-};
-
-function envelope({ model, wire, fingerprint }: Job, object: string) {
+function envelope({ model, wording, fingerprint }: Job, object: string) {
   return {
-    id: `${wire.prefix}${crypto.randomUUID()}`,
+    id: `${wording.prefix}${crypto.randomUUID()}`,
     object,
     created: Math.floor(Date.now() / 1000),
     model: model.manifest.name,
@@ -64,8 +45,8 @@ function envelope({ model, wire, fingerprint }: Job, object: string) {
 }
 
 /** The whole completion as one JSON object. */
-export async function completeJson(c: RequestContext, job: Job): Promise<Response> {
-  const { model, plan, wire } = job;
+async function completeJson(c: RequestContext, job: Job): Promise<Response> {
+  const { model, plan, wording } = job;
   const deltas = plan.prompts.map(() => Array.from({ length: plan.candidates }, (): Delta[] => []));
   const controller = new AbortController();
   c.req.raw.signal.addEventListener("abort", () => controller.abort());
@@ -79,9 +60,9 @@ export async function completeJson(c: RequestContext, job: Job): Promise<Respons
   const usage = usageOf(plan, finished);
   c.var.log.usage = usage;
   const choices = bestOf(plan, finished).map((choice, index) =>
-    wire.choice(model, index, mergeDeltas(deltas[choice.prompt]?.[choice.candidate] ?? [])),
+    wording.choice(model, index, mergeDeltas(deltas[choice.prompt]?.[choice.candidate] ?? [])),
   );
-  return c.json({ ...envelope(job, wire.object), choices, usage });
+  return c.json({ ...envelope(job, wording.object), choices, usage });
 }
 
 /**
@@ -90,8 +71,8 @@ export async function completeJson(c: RequestContext, job: Job): Promise<Respons
  * The response starts with the first event, so that what fails before it still gets its status; a prompt that
  * takes longer than `PING_MS` to read starts it with a comment.
  */
-export async function completeStream(c: RequestContext, job: Job): Promise<Response> {
-  const { model, plan, wire, config } = job;
+async function completeStream(c: RequestContext, job: Job): Promise<Response> {
+  const { model, plan, wording, config } = job;
   const { request } = plan;
   const log = c.var.log;
   const events = new EventStream();
@@ -101,7 +82,7 @@ export async function completeStream(c: RequestContext, job: Job): Promise<Respo
     controller.abort();
   };
   c.req.raw.signal.addEventListener("abort", leave);
-  const head = envelope(job, wire.chunk);
+  const head = envelope(job, wording.chunk);
   const includeUsage = request.stream_options?.include_usage === true;
   const send = (choices: object[], usage: UsageShape | null) =>
     // OpenAI sends `usage: null` in every chunk but the last, and only if asked for usage.
@@ -114,7 +95,7 @@ export async function completeStream(c: RequestContext, job: Job): Promise<Respo
     const finished = await runPlan(model, plan, controller, async (prompt, candidate, delta) => {
       generated++;
       const index = prompt * plan.candidates + candidate;
-      const pieces = wire.pieces(model, index, delta, !begun.has(index));
+      const pieces = wording.pieces(model, index, delta, !begun.has(index));
       begun.add(index);
       for (const piece of pieces) await send([piece], null);
     });
@@ -155,4 +136,11 @@ export async function completeStream(c: RequestContext, job: Job): Promise<Respo
       "cache-control": "no-cache, no-transform",
     },
   });
+}
+
+/** The completion, as the request wants it. */
+export function complete(c: RequestContext, job: Job): Promise<Response> {
+  const { stream } = job.plan.request;
+  c.var.log.stream = stream;
+  return stream ? completeStream(c, job) : completeJson(c, job);
 }

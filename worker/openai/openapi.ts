@@ -1,17 +1,18 @@
 import * as z from "zod";
-import { chatChunkShape, chatRequest, chatShape } from "./chat-schema.ts";
 import {
-  completionRequest,
+  chatChunkShape,
+  chatShape,
   completionShape,
-  detokenizeRequest,
   detokenizeShape,
   errorShape,
   healthShape,
   modelListShape,
   modelShape,
-  tokenizeRequest,
   tokenizeShape,
-} from "./schema.ts";
+} from "./answer-schemas.ts";
+import { chatRequest } from "./chat-schema.ts";
+import { completionRequest } from "./completions-schema.ts";
+import { detokenizeRequest, tokenizeRequest } from "./tokenize.ts";
 
 type Json = Record<string, unknown>;
 
@@ -36,7 +37,7 @@ const outputs = {
 function jsonSchemas(schemas: Record<string, z.ZodType>, io: "input" | "output"): Json {
   return Object.fromEntries(
     Object.entries(schemas).map(([name, schema]) => {
-      // A custom check has no JSON Schema of its own; its metadata (schema.ts) carries one.
+      // A custom check has no JSON Schema of its own; its metadata carries one.
       const { $schema: _, ...body } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
       return [name, body];
     }),

@@ -1,8 +1,6 @@
 import * as z from "zod";
-import { checkCommon, commonFields, type Refuse, usageShape } from "./schema.ts";
-
-/** Most alternatives per token that OpenAI's chat endpoint reports. */
-const MAX_TOP_LOGPROBS = 20;
+import { checkCommon, commonFields, type Refuse } from "./common-schema.ts";
+import { MAX_TOP_LOGPROBS } from "./wire/limits.ts";
 
 /** A field of OpenAI's that asks for what this endpoint does not do. */
 const unsupported = (sentence: string) =>
@@ -99,54 +97,3 @@ export const chatRequest = z
   });
 
 export type ChatRequest = z.infer<typeof chatRequest>;
-
-const count = z.int().min(0);
-
-const tokenFields = {
-  token: z.string(),
-  logprob: z.number(),
-  bytes: z.array(z.int().min(0).max(255)).nullable(),
-};
-
-const chatLogprobsShape = z.object({
-  content: z.array(z.object({ ...tokenFields, top_logprobs: z.array(z.object(tokenFields)) })),
-  refusal: z.null(),
-});
-
-export type ChatLogprobsShape = z.infer<typeof chatLogprobsShape>;
-
-const finishReason = z.enum(["stop", "length"]);
-
-const chatChoiceShape = z.object({
-  index: count,
-  message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
-  logprobs: chatLogprobsShape.nullable(),
-  finish_reason: finishReason,
-});
-
-export type ChatChoiceShape = z.infer<typeof chatChoiceShape>;
-
-const chatPieceShape = z.object({
-  index: count,
-  delta: z.strictObject({ role: z.literal("assistant").optional(), content: z.string().optional() }),
-  logprobs: chatLogprobsShape.nullable(),
-  finish_reason: finishReason.nullable(),
-});
-
-export type ChatPieceShape = z.infer<typeof chatPieceShape>;
-
-const head = { id: z.string(), created: count, model: z.string(), system_fingerprint: z.string() };
-
-export const chatShape = z.object({
-  ...head,
-  object: z.literal("chat.completion"),
-  choices: z.array(chatChoiceShape),
-  usage: usageShape,
-});
-
-export const chatChunkShape = z.object({
-  ...head,
-  object: z.literal("chat.completion.chunk"),
-  choices: z.array(chatPieceShape),
-  usage: usageShape.nullable().optional(),
-});

@@ -1,0 +1,49 @@
+import type { Tokenizer } from "../../src/index.ts";
+import type { ChatChoiceShape, ChatLogprobsShape, ChatPieceShape } from "./wire/answers.ts";
+import { type Delta, type ShownToken, tokenString } from "./wire/choice.ts";
+import type { Wording } from "./wording.ts";
+
+function chatLogprobs(tokenizer: Tokenizer | undefined, shown: ShownToken[]): ChatLogprobsShape {
+  const word = (id: number, logprob: number | null) => ({
+    token: tokenString(tokenizer, id),
+    logprob: logprob ?? 0,
+    bytes: tokenizer ? Array.from(tokenizer.bytes(id)) : null,
+  });
+  return {
+    content: shown.map(({ id, logprob, top }) => ({
+      ...word(id, logprob),
+      top_logprobs: top.map((other) => word(other.id, other.logprob)),
+    })),
+    refusal: null,
+  };
+}
+
+/** What an event of a stream reports of a delta: the log-probabilities of nothing are null. */
+function pieceLogprobs(tokenizer: Tokenizer | undefined, { shown }: Delta): ChatLogprobsShape | null {
+  return shown && shown.length > 0 ? chatLogprobs(tokenizer, shown) : null;
+}
+
+/** OpenAI's chat completions. */
+export const chatWording: Wording = {
+  prefix: "chatcmpl-",
+  object: "chat.completion",
+  chunk: "chat.completion.chunk",
+  choice: ({ tokenizer }, index, { text, logprobs, shown, finishReason }): ChatChoiceShape => ({
+    index,
+    message: { role: "assistant", content: text, refusal: null },
+    logprobs: logprobs && chatLogprobs(tokenizer, shown ?? []),
+    finish_reason: finishReason ?? "length",
+  }),
+  pieces: ({ tokenizer }, index, delta, first): ChatPieceShape[] => {
+    const { text, finishReason } = delta;
+    const logprobs = pieceLogprobs(tokenizer, delta);
+    const pieces: ChatPieceShape[] = [];
+    if (first)
+      pieces.push({ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null });
+    // Every token makes an event; an end of text without any makes none but the last.
+    if (finishReason === null || text !== "" || logprobs)
+      pieces.push({ index, delta: { content: text }, logprobs, finish_reason: null });
+    if (finishReason !== null) pieces.push({ index, delta: {}, logprobs: null, finish_reason: finishReason });
+    return pieces;
+  },
+};

@@ -1,0 +1,81 @@
+import type { Model } from "../../src/index.ts";
+import { resolveOptions } from "../../src/options.ts";
+import type { Config } from "../config.ts";
+import { invalidField } from "../errors.ts";
+import type { CompletionRequest, Prompt } from "./completions-schema.ts";
+import { contextExceeded, encodeText } from "./encode.ts";
+import { generateOptions } from "./wire/generate-options.ts";
+
+interface PlannedPrompt {
+  ids: number[];
+  text: string;
+}
+
+/** A request, checked against the model and the configured caps; nothing has been computed yet. */
+export interface Plan {
+  request: CompletionRequest;
+  prompts: PlannedPrompt[];
+  /** Completions to compute for each prompt: `best_of`. */
+  candidates: number;
+}
+
+/** The prompts of a request, each a text or token ids. */
+function promptsOf(prompt: Prompt): (string | number[])[] {
+  if (typeof prompt === "string") return [prompt];
+  return typeof prompt[0] === "number" ? [prompt as number[]] : (prompt as string[] | number[][]);
+}
+
+function planPrompt(model: Model, prompt: string | number[], maxTokens: number): PlannedPrompt {
+  const ids = typeof prompt === "string" ? encodeText(model, prompt) : prompt;
+  if (ids.length === 0) throw invalidField("prompt", "The prompt is empty; give at least one token.");
+  const vocabulary = model.manifest.recipe.vocabSize;
+  const stranger = ids.find((id) => id >= vocabulary);
+  if (stranger !== undefined)
+    throw invalidField(
+      "prompt",
+      `The prompt has the token id ${stranger}; ids go from 0 to ${vocabulary - 1}.`,
+    );
+  if (ids.length + maxTokens > model.context)
+    throw contextExceeded(
+      model,
+      `${ids.length + maxTokens}: ${ids.length} in its prompt and ${maxTokens} for the completion`,
+    );
+  // Decoded even where it came as text: a lone surrogate has become U+FFFD.
+  return { ids, text: model.tokenizer?.decode(ids) ?? "" };
+}
+
+/**
+ * Everything that can be wrong with a request once the model is known, found before the first step.
+ *
+ * @throws HttpError 400 naming the field; EdgeformerError from the tokenizer
+ */
+export function planCompletion(model: Model, request: CompletionRequest, config: Config): Plan {
+  // What the core would refuse at its first step, before an echo is on its way.
+  resolveOptions(generateOptions(request), model.manifest.recipe.vocabSize);
+  if (!model.tokenizer && request.stop !== undefined)
+    throw invalidField("stop", "This model has no tokenizer: use stop_token_ids.");
+  const candidates = request.best_of ?? request.n;
+  if (candidates > config.MAX_CHOICES)
+    throw invalidField(
+      request.best_of === undefined ? "n" : "best_of",
+      `This server computes at most ${config.MAX_CHOICES} completions of a prompt.`,
+    );
+  if (config.MAX_TOKENS !== undefined && request.max_tokens > config.MAX_TOKENS)
+    throw invalidField("max_tokens", `This server generates at most ${config.MAX_TOKENS} tokens per choice.`);
+  const list = promptsOf(request.prompt);
+  if (list.length > config.MAX_PROMPTS)
+    throw invalidField("prompt", `This server takes at most ${config.MAX_PROMPTS} prompts in one request.`);
+  let total = 0;
+  const prompts: PlannedPrompt[] = [];
+  for (const one of list) {
+    const planned = planPrompt(model, one, request.max_tokens);
+    prompts.push(planned);
+    total += planned.ids.length + candidates * request.max_tokens;
+    if (total > config.MAX_REQUEST_TOKENS)
+      throw invalidField(
+        "prompt",
+        `This server computes at most ${config.MAX_REQUEST_TOKENS} tokens for one request, all prompts and choices together; split it.`,
+      );
+  }
+  return { request, prompts, candidates };
+}

@@ -1,0 +1,34 @@
+import type { Model } from "../../src/index.ts";
+import { HttpError, invalidField } from "../errors.ts";
+
+/** What a request gets that does not fit the context. `needs` says how many tokens it would take. */
+export function contextExceeded(model: Model, needs: string): HttpError {
+  return new HttpError(
+    400,
+    `This model's context holds ${model.context} tokens, but the request needs ${needs}. Shorten the prompt or lower max_tokens.`,
+    { param: "prompt", code: "context_length_exceeded" },
+  );
+}
+
+/**
+ * Refuses a text that is too long for the context whatever its tokens are, before anything is made of it.
+ *
+ * @param characters its length in UTF-16 units, each of which is a byte of UTF-8 at least
+ * @throws HttpError 400
+ */
+export function refuseTooLong(model: Model, characters: number): void {
+  const longest = model.tokenizer?.longestToken ?? Number.POSITIVE_INFINITY;
+  if (characters > model.context * longest) throw contextExceeded(model, "more in its prompt alone");
+}
+
+/**
+ * A text's token ids, without tokenizing a text that is too long in any case.
+ *
+ * @throws HttpError 400
+ */
+export function encodeText(model: Model, text: string): number[] {
+  if (!model.tokenizer)
+    throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
+  refuseTooLong(model, text.length);
+  return model.tokenizer.encode(text);
+}
