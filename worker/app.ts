@@ -20,8 +20,8 @@ import { completionsWording } from "./openai/completions-wording.ts";
 import { checkModelName, describeModel, listModels } from "./openai/models.ts";
 import { complete } from "./openai/respond.ts";
 import { detokenize, detokenizeRequest, tokenize, tokenizeRequest } from "./openai/tokenize.ts";
-import type { PageFiles } from "./page/files.ts";
-import { isPagePath, mountPage } from "./page/routes.ts";
+import type { PageFiles } from "./page/server/page-files.ts";
+import { isPagePath, mountPage } from "./page/server/routes.ts";
 
 export type { Env } from "./config.ts";
 

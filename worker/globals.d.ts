@@ -33,7 +33,7 @@ declare module "*/engine-digest.js" {
 
 declare module "*/page-files.js" {
   /** What worker/page/build.mjs writes. */
-  const files: import("./page/files.ts").PageFiles;
+  const files: import("./page/server/page-files.ts").PageFiles;
   export default files;
 }
 

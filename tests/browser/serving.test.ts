@@ -21,7 +21,6 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const PAGE = ["/", "/page/style.css", "/page/app.js"];
 const CLOSED = [
   "/page/runner.js",
-  "/page/merges.js",
   "/page/engine.wasm",
   "/page/model/model.json",
   "/page/model/weights.00.bin",
@@ -50,7 +49,7 @@ describe.runIf(canRun)("serving the page", () => {
     return running;
   }
 
-  it("weighs at most 60 KB, under a policy without inline scripts, and is not sent twice", async () => {
+  it("weighs at most 45 KB, under a policy without inline scripts, and is not sent twice", async () => {
     const { url } = await start({});
     let weight = 0;
     for (const path of PAGE) {
@@ -64,7 +63,7 @@ describe.runIf(canRun)("serving the page", () => {
       const again = await fetch(new URL(path, url), { headers: { "if-none-match": etag } });
       expect(again.status).toBe(304);
     }
-    expect(weight).toBeLessThanOrEqual(60_000);
+    expect(weight).toBeLessThanOrEqual(45_000);
     const { page, requests, close } = await visit(browser, url);
     await generate(page);
     await close();
@@ -83,7 +82,7 @@ describe.runIf(canRun)("serving the page", () => {
   });
 
   it("with PUBLIC_MODEL gives out the model's files and no others, within the rate limit", async () => {
-    const { url } = await start({ vars: { PUBLIC_MODEL: "true" }, rateLimit: 8 });
+    const { url } = await start({ vars: { PUBLIC_MODEL: "true" }, rateLimit: 7 });
     for (const path of CLOSED) expect((await fetch(new URL(path, url))).status, path).toBe(200);
     for (const path of ["/page/model/README.md", "/page/model/..%2fmodel.json"])
       expect((await fetch(new URL(path, url))).status, path).toBe(404);

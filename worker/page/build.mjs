@@ -7,15 +7,7 @@ import { build } from "esbuild";
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const root = (file) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
 
-/** The vocabulary is 270 KB, and the Worker has it anyway: worker/page/routes.ts serves it as a module. */
-const vocabularyFromWorker = {
-  name: "vocabulary-from-worker",
-  setup({ onResolve }) {
-    onResolve({ filter: /\/r50k-merges\.ts$/ }, () => ({ path: "./merges.js", external: true }));
-  },
-};
-
-async function bundle(entry, plugins = []) {
+async function bundle(entry) {
   const { outputFiles } = await build({
     entryPoints: [here(entry)],
     bundle: true,
@@ -24,7 +16,6 @@ async function bundle(entry, plugins = []) {
     target: ["es2022", "chrome111", "firefox114", "safari16.4"],
     legalComments: "none",
     write: false,
-    plugins,
   });
   return Buffer.from(outputFiles[0].contents);
 }
@@ -37,10 +28,10 @@ function minifyHtml(html) {
 /** Every file of the page, by path: `{ type, body, binary, etag }`. */
 export async function pageFiles() {
   const [html, style, app, runner, engine] = await Promise.all([
-    readFile(here("index.html"), "utf8"),
-    bundle("style.css"),
-    bundle("app.ts"),
-    bundle("runner.ts", [vocabularyFromWorker]),
+    readFile(here("client/index.html"), "utf8"),
+    bundle("client/style.css"),
+    bundle("client/page.ts"),
+    bundle("client/runner.ts"),
     readFile(root("build/engine.wasm")),
   ]);
   const file = (type, bytes, binary = false) => ({

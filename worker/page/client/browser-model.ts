@@ -1,6 +1,6 @@
-import type { Delta } from "../openai/wire/choice.ts";
-import type { FromRunner, ToRunner } from "./messages.ts";
-import type { PageRequest } from "./request.ts";
+import type { Delta } from "../../openai/wire/choice.ts";
+import type { PageRequest } from "./page-request.ts";
+import type { FromRunner, ToRunner } from "./runner-messages.ts";
 
 /** The model in a Web Worker of this page. */
 export class BrowserModel {

@@ -1,4 +1,4 @@
-import { type Delta, mergeDeltas } from "../openai/wire/choice.ts";
+import { type Delta, mergeDeltas } from "../../openai/wire/choice.ts";
 
 /** What two runs of one request have in common. */
 export interface Comparison {

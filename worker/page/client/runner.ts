@@ -1,8 +1,8 @@
 // The Web Worker of "Run in this browser": the endpoint's engine and weights, and no endpoint.
-import { fetchSource, loadModel, type Model } from "../../src/index.ts";
-import { Choice } from "../openai/wire/choice.ts";
-import type { FromRunner, ToRunner } from "./messages.ts";
-import type { PageRequest } from "./request.ts";
+import { fetchSource, loadModel, type Model } from "../../../src/index.ts";
+import { Choice } from "../../openai/wire/choice.ts";
+import type { PageRequest } from "./page-request.ts";
+import type { FromRunner, ToRunner } from "./runner-messages.ts";
 
 interface Scope {
   onmessage: ((event: MessageEvent<ToRunner>) => void) | null;

@@ -1,6 +1,6 @@
+import type { Facts } from "../shared/facts.ts";
 import { element } from "./dom.ts";
-import type { Facts } from "./facts.ts";
-import { ALTERNATIVES, type PageRequest } from "./request.ts";
+import { ALTERNATIVES, type PageRequest } from "./page-request.ts";
 
 /** Controls whose value is a number of the request under the same name. */
 const NUMBERS = [

@@ -1,5 +1,5 @@
-import type { Delta } from "../openai/wire/choice.ts";
-import type { PageRequest } from "./request.ts";
+import type { Delta } from "../../openai/wire/choice.ts";
+import type { PageRequest } from "./page-request.ts";
 
 /** To the Web Worker that runs the model. */
 export type ToRunner =

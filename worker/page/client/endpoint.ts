@@ -1,6 +1,6 @@
-import type { CompletionShape, ErrorBody } from "../openai/wire/answers.ts";
-import type { Delta } from "../openai/wire/choice.ts";
-import { type PageRequest, spoken } from "./request.ts";
+import type { CompletionShape, ErrorBody } from "../../openai/wire/answers.ts";
+import type { Delta } from "../../openai/wire/choice.ts";
+import { type PageRequest, spoken } from "./page-request.ts";
 
 /** What the server answered instead of text. */
 export class AnswerError extends Error {

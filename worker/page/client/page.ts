@@ -1,12 +1,12 @@
-import type { Delta } from "../openai/wire/choice.ts";
-import { BrowserModel } from "./browser.ts";
+import type { Delta } from "../../openai/wire/choice.ts";
+import type { Facts } from "../shared/facts.ts";
+import { BrowserModel } from "./browser-model.ts";
 import { calls } from "./calls.ts";
-import { showFacts } from "./card.ts";
 import { compare } from "./compare.ts";
 import { bytes, element } from "./dom.ts";
-import type { Facts } from "./facts.ts";
-import type { PageRequest } from "./request.ts";
-import { AnswerError, generateOnServer, getJson } from "./server.ts";
+import { AnswerError, generateOnServer, getJson } from "./endpoint.ts";
+import { showFacts } from "./facts-view.ts";
+import type { PageRequest } from "./page-request.ts";
 import { Settings } from "./settings.ts";
 import { Story } from "./story.ts";
 import { CallTabs } from "./tabs.ts";

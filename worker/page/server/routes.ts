@@ -1,13 +1,13 @@
 import type { Hono } from "hono";
-import type { Model, ModelSource } from "../../src/index.ts";
-import { R50K_MERGES } from "../../src/text/r50k-merges.ts";
-import { type Env, readConfig } from "../config.ts";
-import type { RequestContext, WorkerEnv } from "../context.ts";
-import { HttpError } from "../errors.ts";
-import { fingerprint } from "../fingerprint.ts";
-import { guard } from "../guard.ts";
-import { type Facts, modelFacts } from "./facts.ts";
-import type { PageFile, PageFiles } from "./files.ts";
+import type { Model, ModelSource } from "../../../src/index.ts";
+import { type Env, readConfig } from "../../config.ts";
+import type { RequestContext, WorkerEnv } from "../../context.ts";
+import { HttpError } from "../../errors.ts";
+import { fingerprint } from "../../fingerprint.ts";
+import { guard } from "../../guard.ts";
+import type { Facts } from "../shared/facts.ts";
+import { modelFacts } from "./model-facts.ts";
+import type { PageFile, PageFiles } from "./page-files.ts";
 
 /**
  * Scripts from here alone, none inline, nothing from elsewhere; 'wasm-unsafe-eval' lets the page's Web Worker
@@ -104,14 +104,6 @@ export function mountPage(app: Hono<WorkerEnv>, { files, engineDigest, modelOf, 
       needsKey: config.API_KEYS !== undefined,
       publicModel: config.PUBLIC_MODEL,
     } satisfies Facts);
-  });
-
-  // The vocabulary is in this isolate's memory already; the page's bundle does not carry it a second time.
-  app.get("/page/merges.js", async (c) => {
-    await guardModel(c);
-    return answer(c, "text/javascript; charset=utf-8", `r50k-${R50K_MERGES.length}`, () => {
-      return `export const R50K_MERGES = "${R50K_MERGES}";`;
-    });
   });
 
   app.get("/page/model/:file", async (c) => {

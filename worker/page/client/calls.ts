@@ -1,4 +1,4 @@
-import { type PageRequest, spoken } from "./request.ts";
+import { type PageRequest, spoken } from "./page-request.ts";
 
 export interface Call {
   id: string;

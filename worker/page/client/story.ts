@@ -1,4 +1,4 @@
-import type { Delta } from "../openai/wire/choice.ts";
+import type { Delta } from "../../openai/wire/choice.ts";
 import { element, make, percent } from "./dom.ts";
 
 interface Token {

@@ -1,5 +1,5 @@
+import type { Facts } from "../shared/facts.ts";
 import { bytes, element, make } from "./dom.ts";
-import type { Facts } from "./facts.ts";
 
 /** The isolate's limit, JavaScript heap and WebAssembly together (Cloudflare's documentation). */
 const ISOLATE_BYTES = 128 * 1024 * 1024;

@@ -1,0 +1,33 @@
+import type { Model } from "../../../src/index.ts";
+import { countParameters } from "../../../src/index.ts";
+import type { Facts } from "../shared/facts.ts";
+
+/** The part of the facts that the model itself knows. */
+export function modelFacts(
+  model: Model,
+): Omit<Facts, "engineBytes" | "fingerprint" | "maxTokens" | "needsKey" | "publicModel"> {
+  const { manifest } = model;
+  const { recipe, fidelity } = manifest;
+  return {
+    name: manifest.name,
+    architecture: manifest.architecture,
+    layers: recipe.layers.length,
+    width: recipe.hiddenSize,
+    heads: recipe.numHeads,
+    context: model.context,
+    vocabulary: recipe.vocabSize,
+    parameters: countParameters(recipe),
+    weightBytes: manifest.parts.reduce((sum, part) => sum + part.bytes, 0),
+    memoryBytes: model.memoryBytes,
+    source: manifest.provenance.source,
+    fidelity: fidelity
+      ? {
+          corpus: fidelity.corpus,
+          tokens: fidelity.tokens,
+          float32: fidelity.perplexity_float32,
+          int8: fidelity.perplexity_int8,
+        }
+      : null,
+    hasTokenizer: model.tokenizer !== undefined,
+  };
+}

@@ -1,0 +1,28 @@
+/** What the page tells about the model, and what it has to know of the server. Plain data, `GET /page/facts.json`. */
+export interface Facts {
+  name: string;
+  architecture: string;
+  layers: number;
+  width: number;
+  heads: number;
+  /** Tokens that a prompt and its completion may have together. */
+  context: number;
+  vocabulary: number;
+  parameters: number;
+  weightBytes: number;
+  /** Linear memory, constant while serving. */
+  memoryBytes: number;
+  engineBytes: number;
+  source: string;
+  fingerprint: string;
+  /** exp of the mean loss in float32 and in int8, where the conversion measured it. */
+  fidelity: { corpus: string; tokens: number; float32: number; int8: number } | null;
+  /** A model without a tokenizer takes and gives token ids. */
+  hasTokenizer: boolean;
+  /** Most tokens of one completion. */
+  maxTokens: number;
+  /** Whether a key has to be sent. */
+  needsKey: boolean;
+  /** Whether the engine and the weights may be fetched, to run in the browser. */
+  publicModel: boolean;
+}
