@@ -1,4 +1,5 @@
-import { type PageRequest, spoken } from "./page-request.ts";
+import { camelCase } from "../../openai/wire/names.ts";
+import { effectiveFields, type PageRequest } from "./page-request.ts";
 
 export interface Call {
   id: string;
@@ -19,8 +20,6 @@ function literal(value: unknown): string {
 function object(entries: [string, unknown][], indent: string): string {
   return `{\n${entries.map(([key, value]) => `${indent}  ${key}: ${literal(value)},\n`).join("")}${indent}}`;
 }
-
-const camelCase = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 /** What the OpenAI client's types know; the rest has to be let through. */
 const EXTENSIONS = new Set(["top_k", "min_p", "repetition_penalty"]);
@@ -64,7 +63,7 @@ for await (const { text } of stream) process.stdout.write(text);`;
 
 /** The request of the page as others would make it, each complete and giving the same text. */
 export function calls(origin: string, model: string, request: PageRequest, needsKey: boolean): Call[] {
-  const { logprobs: _, ...fields } = spoken(request);
+  const { logprobs: _, ...fields } = effectiveFields(request);
   return [
     { id: "curl", label: "curl", code: curl(origin, fields, needsKey) },
     { id: "openai", label: "OpenAI client", code: openai(origin, model, fields, needsKey) },

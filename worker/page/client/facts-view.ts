@@ -1,8 +1,6 @@
+import { ISOLATE_BYTES } from "../../../src/engine/memory.ts";
 import type { Facts } from "../shared/facts.ts";
 import { bytes, element, make } from "./dom.ts";
-
-/** The isolate's limit, JavaScript heap and WebAssembly together (Cloudflare's documentation). */
-const ISOLATE_BYTES = 128 * 1024 * 1024;
 
 const whole = (count: number) => count.toLocaleString("en");
 const millions = (count: number) => `${(count / 1e6).toFixed(1)} million`;

@@ -1,3 +1,5 @@
+import { MAX_LOGPROBS } from "../../openai/wire/limits.ts";
+
 /** What the page asks for, in the endpoint's own words: the body of POST /v1/completions. */
 export interface PageRequest {
   prompt: string | number[];
@@ -14,11 +16,11 @@ export interface PageRequest {
   logprobs: number;
 }
 
-/** Alternatives shown for each token; as many as OpenAI's endpoint reports. */
-export const ALTERNATIVES = 5;
+/** Alternatives shown for each token: as many as the endpoint gives. */
+export const ALTERNATIVES = MAX_LOGPROBS;
 
-/** Settings at which a parameter does nothing: they need not be sent. */
-const NEUTRAL: Partial<Record<keyof PageRequest, number>> = {
+/** The library's defaults, at which these fields change nothing. */
+export const NEUTRAL: Partial<Record<keyof PageRequest, number>> = {
   temperature: 1,
   top_p: 1,
   top_k: 0,
@@ -28,12 +30,12 @@ const NEUTRAL: Partial<Record<keyof PageRequest, number>> = {
   frequency_penalty: 0,
 };
 
-/** The fields of a request that change anything. */
-export function spoken(request: PageRequest): Partial<PageRequest> {
-  return Object.fromEntries(
-    Object.entries(request).filter(
-      ([key, value]) =>
-        value !== NEUTRAL[key as keyof PageRequest] && !(Array.isArray(value) && value.length === 0),
-    ),
-  );
+function isNeutral(field: string, value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  return value === NEUTRAL[field as keyof PageRequest];
+}
+
+/** The fields of a request that change anything: the others need not be sent. */
+export function effectiveFields(request: PageRequest): Partial<PageRequest> {
+  return Object.fromEntries(Object.entries(request).filter(([field, value]) => !isNeutral(field, value)));
 }

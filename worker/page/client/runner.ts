@@ -1,6 +1,7 @@
 // The Web Worker of "Run in this browser": the endpoint's engine and weights, and no endpoint.
 import { fetchSource, loadModel, type Model } from "../../../src/index.ts";
 import { Choice } from "../../openai/wire/choice.ts";
+import { generateOptions } from "../../openai/wire/generate-options.ts";
 import type { PageRequest } from "./page-request.ts";
 import type { FromRunner, ToRunner } from "./runner-messages.ts";
 
@@ -40,20 +41,9 @@ async function generate(model: Model, run: number, request: PageRequest): Promis
   stops.set(run, controller);
   const choice = new Choice(model.tokenizer, true);
   try {
-    for await (const chunk of model.generate(request.prompt, {
-      maxTokens: request.max_tokens,
-      temperature: request.temperature,
-      topP: request.top_p,
-      topK: request.top_k,
-      minP: request.min_p,
-      repetitionPenalty: request.repetition_penalty,
-      presencePenalty: request.presence_penalty,
-      frequencyPenalty: request.frequency_penalty,
-      stop: request.stop,
-      seed: request.seed,
-      logprobs: request.logprobs,
-      signal: controller.signal,
-    }))
+    const { logprobs } = request;
+    const options = { ...generateOptions(request), logprobs, signal: controller.signal };
+    for await (const chunk of model.generate(request.prompt, options))
       scope.postMessage({ type: "delta", run, delta: choice.add(chunk) });
   } finally {
     stops.delete(run);

@@ -1,5 +1,5 @@
 import type { Hono } from "hono";
-import type { Model, ModelSource } from "../../../src/index.ts";
+import type { Manifest, Model, ModelSource } from "../../../src/index.ts";
 import { type Env, readConfig } from "../../config.ts";
 import type { RequestContext, WorkerEnv } from "../../context.ts";
 import { HttpError } from "../../errors.ts";
@@ -57,6 +57,15 @@ function bodyOf(file: PageFile): BodyInit {
   return file.binary ? Uint8Array.from(atob(file.body), (char) => char.charCodeAt(0)) : file.body;
 }
 
+/** Every file that loading the model reads, by name: what else is in the model directory is nobody's business. */
+function modelFiles({ parts }: Manifest): Map<string, Pick<PageFile, "type" | "etag">> {
+  const etag = parts.map(({ sha256 }) => sha256.slice(0, 16)).join("");
+  return new Map([
+    ["model.json", { type: "application/json", etag }],
+    ...parts.map(({ file, sha256 }) => [file, { type: "application/octet-stream", etag: sha256 }] as const),
+  ]);
+}
+
 /** What only a model directory's owner may open to everyone. */
 async function guardModel(c: RequestContext): Promise<void> {
   const config = readConfig(c.env);
@@ -110,12 +119,8 @@ export function mountPage(app: Hono<WorkerEnv>, { files, engineDigest, modelOf, 
     await guardModel(c);
     const { manifest } = await modelOf(c);
     const name = c.req.param("file");
-    const part = manifest.parts.find(({ file }) => file === name);
-    if (!part && name !== "model.json")
-      throw new HttpError(404, `The model has no file ${name.slice(0, 64)}.`);
-    const etag = part?.sha256 ?? manifest.parts.map(({ sha256 }) => sha256.slice(0, 16)).join("");
-    return answer(c, part ? "application/octet-stream" : "application/json", etag, async () =>
-      streamOf(await source(c.env).open(name)),
-    );
+    const file = modelFiles(manifest).get(name);
+    if (!file) throw new HttpError(404, `The model has no file ${name.slice(0, 64)}.`);
+    return answer(c, file.type, file.etag, async () => streamOf(await source(c.env).open(name)));
   });
 }
