@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import type { AxeResults } from "axe-core";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
 import {
   canRun,
@@ -63,7 +63,7 @@ describe.runIf(canRun)("the page, for everyone", () => {
     ["a phone in the dark", { ...PHONE, colorScheme: "dark" }],
   ];
 
-  it.each(LOOKS)("breaks no rule of axe: %s", async (_, options) => {
+  test.each(LOOKS)("breaks no rule of axe: %s", async (_, options) => {
     const page = await enter(options);
     expect(await violations(page)).toEqual([]);
     await fixSeed(page);
@@ -82,7 +82,7 @@ describe.runIf(canRun)("the page, for everyone", () => {
     expect(await violations(page)).toEqual([]);
   });
 
-  it("fits a narrow phone: nothing sticks out, and the alternatives neither", async () => {
+  test("fits a narrow phone: nothing sticks out, and the alternatives neither", async () => {
     const page = await enter({ viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true });
     await fixSeed(page);
     await generate(page);
@@ -96,7 +96,7 @@ describe.runIf(canRun)("the page, for everyone", () => {
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
   });
 
-  it("works by keyboard alone", async () => {
+  test("works by keyboard alone", async () => {
     const page = await enter();
     await fixSeed(page);
     await setSlider(page, "max_tokens", 30);
@@ -146,7 +146,7 @@ describe.runIf(canRun)("the page, for everyone", () => {
     expect(await page.textContent("#call")).toContain("new OpenAI(");
   });
 
-  it("stops at Escape", async () => {
+  test("stops at Escape", async () => {
     const page = await enter();
     await setSlider(page, "max_tokens", 500);
     await page.focus("#prompt");
@@ -157,7 +157,7 @@ describe.runIf(canRun)("the page, for everyone", () => {
     expect(await page.textContent("#status")).toMatch(/^Stopped after \d+ tokens\.$/);
   });
 
-  it("says that it needs scripts where they are blocked", async () => {
+  test("says that it needs scripts where they are blocked", async () => {
     const page = await enter({ javaScriptEnabled: false });
     expect(await page.locator("#needs-script").isVisible()).toBe(true);
     expect(await page.locator("#needs-script").textContent()).toContain("needs JavaScript");

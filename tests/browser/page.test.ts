@@ -1,5 +1,5 @@
 import type { Browser } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
 import {
   canRun,
@@ -64,7 +64,7 @@ describe.runIf(canRun)("the page", () => {
     logprobs: 5,
   };
 
-  it("streams the endpoint's text, token by token, and asks nobody else", async () => {
+  test("streams the endpoint's text, token by token, and asks nobody else", async () => {
     const { page, complaints, requests } = await enter();
     await fixSeed(page);
     await setSlider(page, "max_tokens", 40);
@@ -89,7 +89,7 @@ describe.runIf(canRun)("the page", () => {
     expect(complaints).toEqual([]);
   });
 
-  it("shows a token's probability, and what lost to it", async () => {
+  test("shows a token's probability, and what lost to it", async () => {
     const { page, complaints } = await enter();
     await fixSeed(page);
     await setSlider(page, "max_tokens", 40);
@@ -113,7 +113,7 @@ describe.runIf(canRun)("the page", () => {
     expect(complaints).toEqual([]);
   });
 
-  it("draws a character that takes several tokens once it is whole", async () => {
+  test("draws a character that takes several tokens once it is whole", async () => {
     const { page, complaints } = await enter();
     const chunk = (text: string, tokens: string[], offsets: number[], finish: string | null) =>
       `data: ${JSON.stringify({
@@ -148,7 +148,7 @@ describe.runIf(canRun)("the page", () => {
     expect(complaints).toEqual([]);
   });
 
-  it("stops, frees the server, and goes on", async () => {
+  test("stops, frees the server, and goes on", async () => {
     const { page, complaints } = await enter();
     await setSlider(page, "max_tokens", 500);
     await stopAfter(page, 6);
@@ -165,7 +165,7 @@ describe.runIf(canRun)("the page", () => {
     expect(complaints).toEqual([]);
   });
 
-  it("draws another seed each time only if told to", async () => {
+  test("draws another seed each time only if told to", async () => {
     const { page } = await enter();
     await setSlider(page, "max_tokens", 2);
     const before = await page.inputValue("#seed");
@@ -176,7 +176,7 @@ describe.runIf(canRun)("the page", () => {
     expect(await page.inputValue("#seed")).toBe("11");
   });
 
-  it("tells what the server refused, then works again", async () => {
+  test("tells what the server refused, then works again", async () => {
     const { page } = await enter();
     const prompt = "word ".repeat(600);
     await page.fill("#prompt", prompt);
@@ -192,14 +192,14 @@ describe.runIf(canRun)("the page", () => {
     expect(await page.textContent("#count")).toBe("2");
   });
 
-  it("tells that the server is gone", async () => {
+  test("tells that the server is gone", async () => {
     const { page } = await enter();
     await page.context().setOffline(true);
     await generate(page);
     expect(await page.textContent("#error")).toContain("cannot be reached");
   });
 
-  it("writes the same text in the browser, and without the server too", async () => {
+  test("writes the same text in the browser, and without the server too", async () => {
     const { page, complaints, requests } = await enter();
     await fixSeed(page);
     await setSlider(page, "max_tokens", 60);
@@ -224,7 +224,7 @@ describe.runIf(canRun)("the page", () => {
     expect(requests.slice(before).map((request) => new URL(request).pathname)).toEqual(["/v1/completions"]);
   });
 
-  it("sees a difference where there is one", async () => {
+  test("sees a difference where there is one", async () => {
     const { page } = await enter();
     await fixSeed(page);
     await setSlider(page, "max_tokens", 8);
@@ -242,7 +242,7 @@ describe.runIf(canRun)("the page", () => {
     expect(await page.textContent("#verdict")).toBe("Not the server's text: they part at token 1.");
   });
 
-  it("stops in the browser too, and names what is wrong there", async () => {
+  test("stops in the browser too, and names what is wrong there", async () => {
     const { page } = await enter();
     await runInBrowser(page);
     await setSlider(page, "max_tokens", 500);

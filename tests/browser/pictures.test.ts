@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, BrowserContextOptions } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
 import { canRun, fixSeed, generate, launch, runInBrowser, storyText, visit } from "./chromium.ts";
 
@@ -33,7 +33,7 @@ describe.runIf(canRun)("pictures of the page", () => {
     await removeBundle(bundle);
   });
 
-  it.each(PICTURES)("%s", async (name, options) => {
+  test.each(PICTURES)("%s", async (name, options) => {
     const { page, close } = await visit(browser, worker.url, options);
     await fixSeed(page, 21);
     // The first text is also the engine's warm-up; the second is the one in the picture, written in the browser.

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { transform } from "esbuild";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   buildWorker,
   type RunningWorker,
@@ -49,7 +49,7 @@ describe.runIf(canRun)("serving the page", () => {
     return running;
   }
 
-  it("weighs at most 45 KB, under a policy without inline scripts, and is not sent twice", async () => {
+  test("weighs at most 45 KB, under a policy without inline scripts, and is not sent twice", async () => {
     const { url } = await start({});
     let weight = 0;
     for (const path of PAGE) {
@@ -71,7 +71,7 @@ describe.runIf(canRun)("serving the page", () => {
     expect(asked).toEqual([...PAGE, "/page/facts.json", "/v1/completions"]);
   });
 
-  it("keeps the weights to itself unless told otherwise", async () => {
+  test("keeps the weights to itself unless told otherwise", async () => {
     const { url } = await start({});
     for (const path of [...CLOSED, "/weights.00.bin", "/model.json"])
       expect((await fetch(new URL(path, url))).status, path).toBe(404);
@@ -81,7 +81,7 @@ describe.runIf(canRun)("serving the page", () => {
     await close();
   });
 
-  it("with PUBLIC_MODEL gives out the model's files and no others, within the rate limit", async () => {
+  test("with PUBLIC_MODEL gives out the model's files and no others, within the rate limit", async () => {
     const { url } = await start({ vars: { PUBLIC_MODEL: "true" }, rateLimit: 7 });
     for (const path of CLOSED) expect((await fetch(new URL(path, url))).status, path).toBe(200);
     for (const path of ["/page/model/README.md", "/page/model/..%2fmodel.json"])
@@ -90,7 +90,7 @@ describe.runIf(canRun)("serving the page", () => {
     expect((await fetch(new URL("/page/model/model.json", url))).status).toBe(429);
   });
 
-  it("asks for a key where the server does, and sends it", async () => {
+  test("asks for a key where the server does, and sends it", async () => {
     const { url } = await start({ vars: { API_KEYS: "sk-right" } });
     const { page, close } = await visit(browser, url);
     await setSlider(page, "max_tokens", 3);
@@ -106,7 +106,7 @@ describe.runIf(canRun)("serving the page", () => {
     await close();
   });
 
-  it("says so when the model cannot be loaded", async () => {
+  test("says so when the model cannot be loaded", async () => {
     const { url } = await start({ files: () => new Response("gone", { status: 404 }) });
     const context = await browser.newContext();
     const page = await context.newPage();
@@ -116,7 +116,7 @@ describe.runIf(canRun)("serving the page", () => {
     await context.close();
   });
 
-  it("takes and shows token ids where the model has no tokenizer", async () => {
+  test("takes and shows token ids where the model has no tokenizer", async () => {
     const folder = await mkdtemp(join(ROOT, "build", "model-"));
     const model = join(folder, "odd");
     try {
@@ -148,7 +148,7 @@ describe.runIf(canRun)("serving the page", () => {
     return (await page.locator("#call code").textContent()) ?? "";
   }
 
-  it("shows calls that give the text that it shows, and copies them", async () => {
+  test("shows calls that give the text that it shows, and copies them", async () => {
     const { url } = await start({});
     const { page, close } = await visit(browser, url, { permissions: ["clipboard-read", "clipboard-write"] });
     await fixSeed(page, 5);

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { modelWith, TEMPLATE } from "../worker/chat-model.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
 import { HOSTILE_VARS, hostileRequest, survives } from "../worker/hostile.ts";
@@ -27,7 +27,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-it(`${REQUESTS} hostile requests: no 5xx, no hang, memory flat`, async () => {
+test(`${REQUESTS} hostile requests: no 5xx, no hang, memory flat`, async () => {
   console.log(`FUZZ_SEED=${SEED}`);
   const batch = fc.array(hostileRequest, { minLength: AT_ONCE, maxLength: AT_ONCE });
   const heap = await worker.heap();

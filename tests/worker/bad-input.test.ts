@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { errorShape } from "../../worker/openai/answer-schemas.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
@@ -92,24 +92,24 @@ describe("fields", () => {
       "logit_bias",
     ],
   ];
-  it.each(cases)("%s", async (_, body, param) => {
+  test.each(cases)("%s", async (_, body, param) => {
     const error = await refuse(body);
     expect(error.type).toBe("invalid_request_error");
     expect(error.param).toBe(param);
   });
 
-  it("says when the context is the reason", async () => {
+  test("says when the context is the reason", async () => {
     for (const prompt of ["word ".repeat(600), "word ".repeat(60_000), [Array(513).fill(11)]])
       expect(await refuse({ prompt })).toMatchObject({ code: "context_length_exceeded" });
     expect(await refuse({ prompt: "a", max_tokens: 512 })).toMatchObject({ code: "context_length_exceeded" });
   });
 
-  it("too many fields", async () => {
+  test("too many fields", async () => {
     const fields = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`field${i}`, i]));
     expect((await refuse({ prompt: "a", ...fields })).message).toContain("101 fields");
   });
 
-  it("an unknown model is not found", async () => {
+  test("an unknown model is not found", async () => {
     expect(await refuse({ model: "gpt-9", prompt: "a" }, 404)).toMatchObject({
       code: "model_not_found",
       param: "model",
@@ -118,7 +118,7 @@ describe("fields", () => {
 });
 
 describe("bodies", () => {
-  it.each([
+  test.each([
     ["broken JSON", '{"prompt": "a"'],
     ["nothing", ""],
     ["NaN", '{"prompt": "a", "temperature": NaN}'],
@@ -131,11 +131,11 @@ describe("bodies", () => {
     await refuse(body);
   });
 
-  it("a number too large for a float is refused as a field", async () => {
+  test("a number too large for a float is refused as a field", async () => {
     expect(await refuse('{"prompt": "a", "temperature": 1e999}')).toMatchObject({ param: "temperature" });
   });
 
-  it("bytes that are not UTF-8", async () => {
+  test("bytes that are not UTF-8", async () => {
     const response = await fetch(new URL("/v1/completions", worker.url), {
       method: "POST",
       body: new Uint8Array([0x7b, 0xff, 0xfe, 0x7d]),
@@ -143,13 +143,13 @@ describe("bodies", () => {
     expect((await refusal(response, 400)).message).toContain("UTF-8");
   });
 
-  it("10 MB", async () => {
+  test("10 MB", async () => {
     expect(await refuse({ prompt: "a".repeat(10_000_000) }, 413)).toMatchObject({
       code: "request_too_large",
     });
   });
 
-  it("10 MB without a length", async () => {
+  test("10 MB without a length", async () => {
     let left = 10_000;
     const body = new ReadableStream<Uint8Array>({
       pull(controller) {
@@ -167,7 +167,7 @@ describe("bodies", () => {
 });
 
 describe("text is text", () => {
-  it("the spelling of a special token has no power", async () => {
+  test("the spelling of a special token has no power", async () => {
     const response = await worker.post("/tokenize", { prompt: "<|endoftext|>" });
     const { tokens } = (await response.json()) as { tokens: number[] };
     expect(tokens).not.toContain(50_256);
@@ -176,7 +176,7 @@ describe("text is text", () => {
     expect(completion.status).toBe(200);
   });
 
-  it("a lone surrogate becomes U+FFFD, as it would on the wire", async () => {
+  test("a lone surrogate becomes U+FFFD, as it would on the wire", async () => {
     const lone = await worker.post("/tokenize", '{"prompt": "a\\ud800b"}');
     const replaced = await worker.post("/tokenize", { prompt: "a\ufffdb" });
     expect(await lone.json()).toEqual(await replaced.json());
@@ -189,7 +189,7 @@ describe("text is text", () => {
 });
 
 describe("routes", () => {
-  it.each([
+  test.each([
     ["GET", "/v1/completion"],
     ["GET", "/model.json"],
     ["GET", "/weights.00.bin"],
@@ -199,7 +199,7 @@ describe("routes", () => {
     await refusal(await fetch(new URL(path, worker.url), { method }), 404);
   });
 
-  it.each([
+  test.each([
     ["GET", "/v1/completions", "POST"],
     ["DELETE", "/v1/models", "GET"],
     ["PUT", "/v1/models/fable", "GET"],
@@ -213,7 +213,7 @@ describe("routes", () => {
 });
 
 describe("tokenize and detokenize", () => {
-  it.each([
+  test.each([
     ["/tokenize", {}, "prompt"],
     ["/tokenize", { prompt: "a", content: "a" }, "prompt"],
     ["/tokenize", { prompt: 1 }, "prompt"],

@@ -1,6 +1,6 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { chatRequest } from "../../worker/openai/chat-schema.ts";
 import { completionRequest } from "../../worker/openai/completions-schema.ts";
 import { modelWith, TEMPLATE } from "./chat-model.ts";
@@ -21,7 +21,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-it("what is uploaded as code is at most 1 MB, and holds no weights", async () => {
+test("what is uploaded as code is at most 1 MB, and holds no weights", async () => {
   const files = (await readdir(bundle)).filter((file) => /\.(js|wasm)$/.test(file));
   const sizes = await Promise.all(files.map(async (file) => (await stat(join(bundle, file))).size));
   expect(files.filter((file) => file.endsWith(".wasm"))).toHaveLength(1);
@@ -34,7 +34,7 @@ interface OpenApi {
   components: { schemas: Record<string, { properties: object; required?: string[] }> };
 }
 
-it("/openapi.json describes every route and every field", async () => {
+test("/openapi.json describes every route and every field", async () => {
   const text = await (await fetch(new URL("/openapi.json", worker.url))).text();
   const document = JSON.parse(text) as OpenApi;
   expect(document.openapi).toBe("3.1.0");

@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, generateText, streamText } from "ai";
 import OpenAI from "openai";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import type { Model } from "../../src/index.ts";
 import { openModel } from "../../src/node/index.ts";
@@ -72,7 +72,7 @@ async function refusal(body: Record<string, unknown>): Promise<Record<string, un
 }
 
 describe("a conversation", () => {
-  it("is the completion of what the template makes of it, special tokens and all", async () => {
+  test("is the completion of what the template makes of it, special tokens and all", async () => {
     const { choices, usage, object, id, model: name } = await whole(BODY);
     const expected = await model.complete(promptIds(), { maxTokens: 16, temperature: 0, ignoreEos: true });
     expect(choices).toEqual([
@@ -88,7 +88,7 @@ describe("a conversation", () => {
     expect(usage).toMatchObject({ prompt_tokens: promptIds().length, completion_tokens: 16 });
   });
 
-  it.each([
+  test.each([
     ["a part", [{ role: "user", content: [{ type: "text", text: MESSAGES[0]!.content }] }]],
     [
       "parts, on lines of their own",
@@ -112,7 +112,7 @@ describe("a conversation", () => {
     expect(usage.prompt_tokens).toBe(promptIds().length);
   });
 
-  it("developer is another name for system", async () => {
+  test("developer is another name for system", async () => {
     const system = { role: "system", content: "Be brief." };
     const asked = { ...BODY, messages: [system, ...MESSAGES] };
     const { choices } = await whole({ ...BODY, messages: [{ ...system, role: "developer" }, ...MESSAGES] });
@@ -120,7 +120,7 @@ describe("a conversation", () => {
     expect(choices).not.toEqual((await whole(BODY)).choices);
   });
 
-  it("what a message spells like a special token stays text", async () => {
+  test("what a message spells like a special token stays text", async () => {
     const content = "A<|user|>B<|endoftext|>C<";
     const messages = [
       { role: "user", content },
@@ -138,7 +138,7 @@ describe("a conversation", () => {
     expect(choices[0]!.message.content).toBe(text);
   });
 
-  it("without max_tokens goes on to the end of the text or of the context", async () => {
+  test("without max_tokens goes on to the end of the text or of the context", async () => {
     const options = { maxTokens: model.context - promptIds().length, temperature: 0 };
     const { choices } = await whole({ messages: MESSAGES, temperature: 0 });
     const { text, finishReason } = await model.complete(promptIds(), options);
@@ -150,7 +150,7 @@ describe("a conversation", () => {
     expect(named.usage.completion_tokens).toBe(3);
   });
 
-  it("system_fingerprint tells one template from another", async () => {
+  test("system_fingerprint tells one template from another", async () => {
     const { system_fingerprint: here } = await whole({ ...BODY, max_tokens: 1 });
     expect(here).toMatch(/^fp_[0-9a-f]{16}$/);
     const { manifest } = model;
@@ -159,7 +159,7 @@ describe("a conversation", () => {
     expect(await made("{{ messages[0].content }}")).not.toBe(await made(TEMPLATE));
   });
 
-  it("takes n, seed and stop as completions do", async () => {
+  test("takes n, seed and stop as completions do", async () => {
     const body = { messages: MESSAGES, max_tokens: 16, n: 3, seed: 4, ignore_eos: true };
     const { choices } = await whole(body);
     expect(choices.map((choice) => choice.index)).toEqual([0, 1, 2]);
@@ -174,7 +174,7 @@ describe("a conversation", () => {
     });
   });
 
-  it("log-probabilities are the library's, bit for bit", async () => {
+  test("log-probabilities are the library's, bit for bit", async () => {
     const { choices } = await whole({ ...BODY, logprobs: true, top_logprobs: 7 });
     const options = { maxTokens: 16, temperature: 0, ignoreEos: true, logprobs: 7 };
     const { logprobs, ids } = await model.complete(promptIds(), options);
@@ -191,7 +191,7 @@ describe("a conversation", () => {
 });
 
 describe("a stream", () => {
-  it("says the role first, then one token at a time, then why it ended", async () => {
+  test("says the role first, then one token at a time, then why it ended", async () => {
     const events = await stream(BODY);
     const pieces = events.map((event) => event.choices[0]!);
     expect(pieces[0]).toMatchObject({ delta: { role: "assistant", content: "" }, finish_reason: null });
@@ -208,7 +208,7 @@ describe("a stream", () => {
     expect(events.every((event) => event.usage === undefined)).toBe(true);
   });
 
-  it("of n choices begins each with its role, and adds up to the whole", async () => {
+  test("of n choices begins each with its role, and adds up to the whole", async () => {
     const body = { messages: MESSAGES, max_tokens: 12, n: 3, seed: 9, logprobs: true, top_logprobs: 2 };
     const pieces = (await stream(body)).flatMap((event) => event.choices);
     const { choices } = await whole(body);
@@ -224,7 +224,7 @@ describe("a stream", () => {
     }
   });
 
-  it("ends with the usage, if asked for", async () => {
+  test("ends with the usage, if asked for", async () => {
     const events = await stream({ ...BODY, stream_options: { include_usage: true } });
     expect(events.at(-1)).toMatchObject({
       choices: [],
@@ -233,7 +233,7 @@ describe("a stream", () => {
     expect(events.slice(0, -1).every((event) => event.usage === null)).toBe(true);
   });
 
-  it("never shows anything of a stop string", async () => {
+  test("never shows anything of a stop string", async () => {
     const text = (await whole(BODY)).choices[0]!.message.content;
     for (let from = 1; from < text.length - 6; from += 5) {
       const stop = text.slice(from, from + 2 + (from % 5));
@@ -248,7 +248,7 @@ describe("a stream", () => {
 
 describe("what is refused", () => {
   const user = (content: unknown) => ({ messages: [{ role: "user", content }] });
-  it.each<[string, Record<string, unknown>, string, RegExp]>([
+  test.each<[string, Record<string, unknown>, string, RegExp]>([
     ["no messages", { messages: undefined }, "messages", /is required/],
     ["messages that are no list", { messages: "Hi" }, "messages", /list/],
     ["an empty list", { messages: [] }, "messages", /at least one/],
@@ -315,7 +315,7 @@ describe("what is refused", () => {
     });
   });
 
-  it.each([
+  test.each([
     ["with what is to be generated", { max_tokens: 510 }],
     ["alone", user("dog ".repeat(600))],
     ["even before the template sees it", user("dog ".repeat(30_000))],
@@ -328,11 +328,11 @@ describe("what is refused", () => {
       });
   });
 
-  it("another model", async () => {
+  test("another model", async () => {
     expect(await refusal({ model: "fable" })).toMatchObject({ status: 404, code: "model_not_found" });
   });
 
-  it("by configuration", async () => {
+  test("by configuration", async () => {
     const small = await startWorker(bundle, {
       model: directory,
       vars: { MAX_TOKENS: "5", MAX_REQUEST_TOKENS: "60" },
@@ -362,7 +362,7 @@ describe("a model that cannot chat says so", () => {
     return { status: response.status, retryAfter: response.headers.get("retry-after"), ...error };
   }
 
-  it("for want of a template", async () => {
+  test("for want of a template", async () => {
     expect(await ask({})).toMatchObject({
       status: 404,
       param: "model",
@@ -370,14 +370,14 @@ describe("a model that cannot chat says so", () => {
     });
   });
 
-  it("for want of a tokenizer", async () => {
+  test("for want of a tokenizer", async () => {
     expect(await ask({ chat_template: TEMPLATE, tokenizer: { type: "none" } })).toMatchObject({
       status: 404,
       message: expect.stringMatching(/no tokenizer/),
     });
   });
 
-  it.each([
+  test.each([
     ["is broken", "{% for m in messages %}"],
     ["does not end", `${"{% for i in range(1000) %}".repeat(5)}${"{% endfor %}".repeat(5)}`],
     ["reaches for JavaScript", "{{ messages.constructor.constructor('return globalThis')() }}"],
@@ -397,7 +397,7 @@ describe("openai", () => {
     new OpenAI({ baseURL: new URL("/v1", worker.url).href, apiKey: "none", maxRetries: 0 });
   const request = { model: "teller", messages: MESSAGES, max_tokens: 12, seed: 1 };
 
-  it("chat.completions.create, with everything that it offers", async () => {
+  test("chat.completions.create, with everything that it offers", async () => {
     const answer = await client().chat.completions.create(request);
     const { choices } = await client().chat.completions.create({
       ...request,
@@ -431,7 +431,7 @@ describe("openai", () => {
       expect(choice.logprobs!.content!.map((entry) => entry.token).join("")).toBe(choice.message.content);
   });
 
-  it("chat.completions.stream puts the same together", async () => {
+  test("chat.completions.stream puts the same together", async () => {
     const streamed = await client()
       .chat.completions.stream({ ...request, stream_options: { include_usage: true } })
       .finalChatCompletion();
@@ -441,7 +441,7 @@ describe("openai", () => {
     expect(streamed.usage).toMatchObject({ completion_tokens: usage!.completion_tokens });
   });
 
-  it("errors are its own exceptions", async () => {
+  test("errors are its own exceptions", async () => {
     const create = (body: object) => client().chat.completions.create({ ...request, ...body });
     await expect(create({ messages: [] })).rejects.toThrow(OpenAI.BadRequestError);
     await expect(create({ tools: [], stream: true })).rejects.toThrow(/no tools/);
@@ -462,7 +462,7 @@ describe("AI SDK", () => {
     }).chatModel("teller");
   const call = { maxOutputTokens: 12, seed: 1, temperature: 0.7, maxRetries: 0 };
 
-  it("streamText says what generateText says", async () => {
+  test("streamText says what generateText says", async () => {
     const settings = {
       model: chat(),
       ...call,
@@ -492,7 +492,7 @@ describe("AI SDK", () => {
     });
   });
 
-  it("errors are its own", async () => {
+  test("errors are its own", async () => {
     const failure = await generateText({ model: chat(), ...call, prompt: "Hi", maxOutputTokens: 1000 }).then(
       () => expect.fail("no error"),
       (error: unknown) => error,

@@ -1,7 +1,7 @@
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, generateText, streamText } from "ai";
 import OpenAI from "openai";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Model } from "../../src/index.ts";
 import { bundledModel, openModel } from "../../src/node/index.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
@@ -33,7 +33,7 @@ const openai = (at: RunningWorker, apiKey = KEY) =>
 const BODY = { model: "fable", prompt: "Once upon a time", max_tokens: 12, seed: 1 };
 
 describe("openai", () => {
-  it("completions.create", async () => {
+  test("completions.create", async () => {
     const { data, request_id } = await openai(worker).completions.create(BODY).withResponse();
     const expected = await model.complete(BODY.prompt, { maxTokens: 12, seed: 1 });
     expect(data.choices).toEqual([
@@ -48,7 +48,7 @@ describe("openai", () => {
     expect(request_id).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  it("with everything that it offers", async () => {
+  test("with everything that it offers", async () => {
     const client = openai(worker);
     const { choices } = await client.completions.create({
       ...BODY,
@@ -71,7 +71,7 @@ describe("openai", () => {
     expect(choices[3]!.logprobs!.tokens!.join("")).toBe(choices[3]!.text);
   });
 
-  it("completions.create as a stream", async () => {
+  test("completions.create as a stream", async () => {
     const client = openai(worker);
     const stream = await client.completions.create({
       ...BODY,
@@ -92,13 +92,13 @@ describe("openai", () => {
     expect(usage).toEqual(expected);
   });
 
-  it("leaving a stream early leaves the server free", async () => {
+  test("leaving a stream early leaves the server free", async () => {
     const stream = await openai(worker).completions.create({ ...BODY, max_tokens: 400, stream: true });
     for await (const _ of stream) break;
     expect((await openai(worker).completions.create(BODY)).choices).toHaveLength(1);
   });
 
-  it("models.list and models.retrieve", async () => {
+  test("models.list and models.retrieve", async () => {
     const client = openai(worker);
     const ids = [];
     for await (const entry of client.models.list()) ids.push(entry.id);
@@ -106,7 +106,7 @@ describe("openai", () => {
     expect(await client.models.retrieve("fable")).toMatchObject({ id: "fable", object: "model" });
   });
 
-  it("errors are its own exceptions", async () => {
+  test("errors are its own exceptions", async () => {
     const client = openai(worker);
     const create = (body: object, by = client) => by.completions.create({ ...BODY, ...body });
     await expect(create({ prompt: "" })).rejects.toThrow(OpenAI.BadRequestError);
@@ -143,7 +143,7 @@ describe("AI SDK", () => {
     });
   const call = { prompt: "Once upon a time", maxOutputTokens: 12, seed: 1, maxRetries: 0 };
 
-  it("generateText", async () => {
+  test("generateText", async () => {
     const { text, usage, finishReason } = await generateText({
       model: provider(worker).completionModel("fable"),
       ...call,
@@ -154,7 +154,7 @@ describe("AI SDK", () => {
     expect(usage.inputTokens).toBeGreaterThan(4);
   });
 
-  it("streamText says the same", async () => {
+  test("streamText says the same", async () => {
     const settings = {
       model: provider(worker).completionModel("fable"),
       ...call,
@@ -174,7 +174,7 @@ describe("AI SDK", () => {
     expect((await stream.usage).outputTokens).toBe(12);
   });
 
-  it("settings and provider options reach the server", async () => {
+  test("settings and provider options reach the server", async () => {
     const { text } = await generateText({
       model: provider(worker).completionModel("fable"),
       ...call,
@@ -186,7 +186,7 @@ describe("AI SDK", () => {
     expect(text).toContain("Once upon a time");
   });
 
-  it("errors are its own", async () => {
+  test("errors are its own", async () => {
     const failure = (at: RunningWorker, settings: object = {}, key = KEY, id = "fable") =>
       generateText({ model: provider(at, key).completionModel(id), ...call, ...settings }).then(
         () => expect.fail("no error"),

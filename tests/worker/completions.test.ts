@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Model } from "../../src/index.ts";
 import { bundledModel, openModel } from "../../src/node/index.ts";
 import { completionShape } from "../../worker/openai/answer-schemas.ts";
@@ -30,7 +30,7 @@ async function complete(body: Record<string, unknown>): Promise<CompletionShape>
 const PROMPT = "Once upon a time, there was a";
 
 describe("the same as the library", () => {
-  it("greedy text and every log-probability, bit for bit", async () => {
+  test("greedy text and every log-probability, bit for bit", async () => {
     const options = { maxTokens: 60, temperature: 0, logprobs: 5 };
     const expected = await model.complete(PROMPT, options);
     const { choices, usage } = await complete({
@@ -51,7 +51,7 @@ describe("the same as the library", () => {
     expect(usage).toMatchObject({ prompt_tokens: 8, completion_tokens: expected.ids.length });
   });
 
-  it.each([
+  test.each([
     [
       { temperature: 0.7, top_p: 0.9 },
       { temperature: 0.7, topP: 0.9 },
@@ -84,7 +84,7 @@ describe("the same as the library", () => {
     expect(choices[0]).toMatchObject({ text: expected.text, finish_reason: expected.finishReason });
   });
 
-  it("null means absent, as does top_k of -1, an empty stop list and an empty suffix", async () => {
+  test("null means absent, as does top_k of -1, an empty stop list and an empty suffix", async () => {
     const base = { prompt: PROMPT, max_tokens: 20, seed: 3 };
     const nulls = {
       temperature: null,
@@ -101,7 +101,7 @@ describe("the same as the library", () => {
 });
 
 describe("prompts", () => {
-  it("text, ids, lists of texts and lists of ids", async () => {
+  test("text, ids, lists of texts and lists of ids", async () => {
     const texts = [PROMPT, "The dog", "She said"];
     const ids = texts.map((text) => model.tokenizer!.encode(text));
     const rest = { max_tokens: 12, seed: 5 };
@@ -116,7 +116,7 @@ describe("prompts", () => {
     expect((await complete({ prompt: ids[0], ...rest })).choices[0]!.text).toBe(alone[0]);
   });
 
-  it("echo puts the prompt before the text", async () => {
+  test("echo puts the prompt before the text", async () => {
     const rest = { prompt: PROMPT, max_tokens: 10, temperature: 0 };
     const plain = await complete(rest);
     const echo = await complete({ ...rest, echo: true });
@@ -126,7 +126,7 @@ describe("prompts", () => {
 });
 
 describe("several choices", () => {
-  it("n = 4 with a seed is reproducible, and the four differ", async () => {
+  test("n = 4 with a seed is reproducible, and the four differ", async () => {
     const body = { prompt: PROMPT, max_tokens: 24, n: 4, seed: 11 };
     const texts = (await complete(body)).choices.map((choice) => choice.text);
     expect(new Set(texts).size).toBe(4);
@@ -138,7 +138,7 @@ describe("several choices", () => {
     }
   });
 
-  it("choices of several prompts come prompt by prompt", async () => {
+  test("choices of several prompts come prompt by prompt", async () => {
     const body = { max_tokens: 8, n: 2, seed: 2 };
     const both = await complete({ ...body, prompt: [PROMPT, "The dog"] });
     const one = await complete({ ...body, prompt: PROMPT });
@@ -153,7 +153,7 @@ describe("several choices", () => {
     });
   });
 
-  it("best_of returns the candidates with the likeliest tokens and counts them all", async () => {
+  test("best_of returns the candidates with the likeliest tokens and counts them all", async () => {
     const body = { prompt: PROMPT, max_tokens: 12, seed: 4, logprobs: 0 };
     const all = await complete({ ...body, n: 5 });
     const mean = (choice: CompletionShape["choices"][number]) =>
@@ -169,7 +169,7 @@ describe("several choices", () => {
 });
 
 describe("scoring with echo", () => {
-  it("100 texts as token arrays, as an evaluation harness sends them, equal score's", async () => {
+  test("100 texts as token arrays, as an evaluation harness sends them, equal score's", async () => {
     const texts = stories.cases.flatMap(({ ids }) =>
       Array.from({ length: 20 }, (_, i) => ids.slice(i * 3, i * 3 + 8 + i)).filter((part) => part.length > 1),
     );
@@ -198,7 +198,7 @@ describe("scoring with echo", () => {
     }
   });
 
-  it("with max_tokens 1 the prompt's scores are followed by the token's", async () => {
+  test("with max_tokens 1 the prompt's scores are followed by the token's", async () => {
     const ids = model.tokenizer!.encode(PROMPT);
     const { choices } = await complete({
       prompt: ids,
@@ -215,7 +215,7 @@ describe("scoring with echo", () => {
     expect(logprobs!.tokens.at(-1)).toBe(next.text);
   });
 
-  it("echo alone computes nothing", async () => {
+  test("echo alone computes nothing", async () => {
     const { choices } = await complete({ prompt: [PROMPT, "x"], max_tokens: 0, echo: true });
     expect(choices.map((choice) => choice.text)).toEqual([PROMPT, "x"]);
     expect(choices[0]!.logprobs).toBeNull();
@@ -223,7 +223,7 @@ describe("scoring with echo", () => {
 });
 
 describe("log-probabilities in OpenAI's shape", () => {
-  it("offsets count code points and point at each token", async () => {
+  test("offsets count code points and point at each token", async () => {
     const prompt = "naïve 😀 café — “quoted” 日本";
     const { choices } = await complete({ prompt, max_tokens: 8, temperature: 0, logprobs: 2, echo: true });
     const { text, logprobs } = choices[0]!;
@@ -239,13 +239,13 @@ describe("log-probabilities in OpenAI's shape", () => {
     });
   });
 
-  it("logprobs 0 reports the chosen tokens alone", async () => {
+  test("logprobs 0 reports the chosen tokens alone", async () => {
     const { choices } = await complete({ prompt: PROMPT, max_tokens: 5, temperature: 0, logprobs: 0 });
     const { tokens, token_logprobs, top_logprobs } = choices[0]!.logprobs!;
     expect(top_logprobs).toEqual(tokens.map((token, i) => ({ [token]: token_logprobs[i] })));
   });
 
-  it("tokens that a stop string cuts off are not shown", async () => {
+  test("tokens that a stop string cuts off are not shown", async () => {
     const rest = { prompt: PROMPT, max_tokens: 40, temperature: 0, logprobs: 1 };
     const { text } = (await complete(rest)).choices[0]!;
     for (const [from, length] of [
@@ -267,14 +267,14 @@ describe("log-probabilities in OpenAI's shape", () => {
 describe("models, tokens and health", () => {
   const get = async (path: string) => (await fetch(new URL(path, worker.url))).json();
 
-  it("lists the model, and finds it by its name", async () => {
+  test("lists the model, and finds it by its name", async () => {
     const entry = { id: "fable", object: "model", created: 0, owned_by: "edgeformer", max_model_len: 512 };
     expect(await get("/v1/models")).toEqual({ object: "list", data: [entry] });
     expect(await get("/v1/models/fable")).toEqual(entry);
     expect((await fetch(new URL("/v1/models/gpt-9", worker.url))).status).toBe(404);
   });
 
-  it("tokenizes and detokenizes", async () => {
+  test("tokenizes and detokenizes", async () => {
     const text = "naïve 😀 <|endoftext|> 日本";
     const expected = model.tokenizer!.encode(text);
     for (const body of [{ prompt: text }, { content: text, model: "fable" }]) {
@@ -289,13 +289,13 @@ describe("models, tokens and health", () => {
     });
   });
 
-  it("says that it is alive and ready", async () => {
+  test("says that it is alive and ready", async () => {
     const ready = { status: "ok", model: { status: "ready", name: "fable", context: 512 } };
     expect(await get("/ready")).toMatchObject(ready);
     expect(await get("/health")).toMatchObject(ready);
   });
 
-  it("refuses chat, and says why", async () => {
+  test("refuses chat, and says why", async () => {
     const response = await worker.post("/v1/chat/completions", {
       messages: [{ role: "user", content: "Hi" }],
     });
@@ -305,7 +305,7 @@ describe("models, tokens and health", () => {
     });
   });
 
-  it("the fingerprint stays the same", async () => {
+  test("the fingerprint stays the same", async () => {
     const { system_fingerprint } = await complete({ prompt: "a", max_tokens: 1 });
     expect(system_fingerprint).toMatch(/^fp_[0-9a-f]{16}$/);
     expect((await complete({ prompt: "b", max_tokens: 1 })).system_fingerprint).toBe(system_fingerprint);

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Model } from "../../src/index.ts";
 import { bundledModel, openModel } from "../../src/node/index.ts";
 import type { CompletionShape } from "../../worker/openai/wire/answers.ts";
@@ -43,7 +43,7 @@ async function streamed(worker: RunningWorker, body: object): Promise<string> {
   return events.map((event) => (JSON.parse(event) as CompletionShape).choices[0]!.text).join("");
 }
 
-it("64 streams in one process: nobody's next token is more than two steps away", async () => {
+test("64 streams in one process: nobody's next token is more than two steps away", async () => {
   const crowd = await openModel(bundledModel(), { maxQueue: 64 });
   let largestGap = 0;
   const texts = await Promise.all(
@@ -66,7 +66,7 @@ it("64 streams in one process: nobody's next token is more than two steps away",
   crowd.dispose();
 });
 
-it("64 streams at once, each with the text that it gets alone", async () => {
+test("64 streams at once, each with the text that it gets alone", async () => {
   running = await startWorker(bundle);
   const bodies = requests(64);
   const texts = await Promise.all(bodies.map((body) => streamed(running!, body)));
@@ -74,7 +74,7 @@ it("64 streams at once, each with the text that it gets alone", async () => {
     expect(texts[i]).toBe((await model.complete(prompt, { maxTokens: max_tokens, seed })).text);
 });
 
-it("a crowd larger than the queue: some are refused with Retry-After, the others get their text", async () => {
+test("a crowd larger than the queue: some are refused with Retry-After, the others get their text", async () => {
   running = await startWorker(bundle, { vars: { MAX_QUEUE: "4", MAX_SEQUENCES: "2" } });
   await fetch(new URL("/ready", running.url));
   const bodies = requests(40);

@@ -1,5 +1,5 @@
 import { Agent, request } from "node:http";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { buildWorker, type RunningWorker, removeBundle, type StartOptions, startWorker } from "./harness.ts";
 
 let bundle: string;
@@ -26,13 +26,13 @@ async function errorOf(response: Response) {
 }
 
 describe("keys", () => {
-  it("without keys the endpoint is open, and the log says so", async () => {
+  test("without keys the endpoint is open, and the log says so", async () => {
     const worker = await start({});
     expect((await worker.post("/v1/completions", BODY)).status).toBe(200);
     await worker.logged((line) => line.event === "open");
   });
 
-  it("with keys, only they open it", async () => {
+  test("with keys, only they open it", async () => {
     const worker = await start({ vars: { API_KEYS: "sk-first, sk-second\nsk-third" } });
     const post = (authorization?: string) =>
       worker.post("/v1/completions", BODY, authorization === undefined ? {} : { authorization });
@@ -67,7 +67,7 @@ describe("keys", () => {
     expect(JSON.stringify(worker.log)).not.toContain("sk-");
   });
 
-  it("a secret without a key in it keeps the door shut", async () => {
+  test("a secret without a key in it keeps the door shut", async () => {
     const worker = await start({ vars: { API_KEYS: " , " } });
     const response = await worker.post("/v1/completions", BODY);
     expect(response.status).toBe(500);
@@ -76,7 +76,7 @@ describe("keys", () => {
 });
 
 describe("limits", () => {
-  it("by rate, with Retry-After", async () => {
+  test("by rate, with Retry-After", async () => {
     const worker = await start({ rateLimit: 3, vars: { RATE_LIMIT_PERIOD: "60" } });
     for (let i = 0; i < 3; i++) expect((await worker.post("/v1/completions", BODY)).status).toBe(200);
     const response = await worker.post("/v1/completions", BODY);
@@ -86,7 +86,7 @@ describe("limits", () => {
     expect((await fetch(new URL("/health", worker.url))).status).toBe(200);
   });
 
-  it("by rate for each key", async () => {
+  test("by rate for each key", async () => {
     const worker = await start({ rateLimit: 1, vars: { API_KEYS: "one,two" } });
     const post = async (key: string) =>
       (await worker.post("/v1/completions", BODY, { authorization: `Bearer ${key}` })).status;
@@ -97,7 +97,7 @@ describe("limits", () => {
     expect(await post("guess")).toBe(429);
   });
 
-  it("by configuration", async () => {
+  test("by configuration", async () => {
     const vars = {
       MAX_TOKENS: "8",
       MAX_CHOICES: "2",
@@ -128,7 +128,7 @@ describe("limits", () => {
     });
   });
 
-  it("a wrong setting is named instead of ignored", async () => {
+  test("a wrong setting is named instead of ignored", async () => {
     const worker = await start({ vars: { MAX_TOKENS: "many" } });
     const response = await worker.post("/v1/completions", BODY);
     expect(response.status).toBe(500);
@@ -137,7 +137,7 @@ describe("limits", () => {
 });
 
 describe("connections", () => {
-  it("survive a refusal that did not need the body", async () => {
+  test("survive a refusal that did not need the body", async () => {
     const worker = await start({ vars: { API_KEYS: "one" } });
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const send = (method: string, path: string, headers: Record<string, string>) =>
@@ -161,7 +161,7 @@ describe("connections", () => {
 });
 
 describe("headers and log", () => {
-  it("requests have ids, of the client's choosing if it likes", async () => {
+  test("requests have ids, of the client's choosing if it likes", async () => {
     const worker = await start({});
     const own = await worker.post("/v1/completions", BODY, { "x-request-id": "my-id_1" });
     expect(own.headers.get("x-request-id")).toBe("my-id_1");
@@ -169,7 +169,7 @@ describe("headers and log", () => {
     expect(bad.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  it("one line for each request, without what it said", async () => {
+  test("one line for each request, without what it said", async () => {
     const worker = await start({});
     const prompt = "a secret story";
     await worker.post("/v1/completions", { ...BODY, prompt }, { "x-request-id": "plain" });
@@ -203,7 +203,7 @@ describe("headers and log", () => {
     expect(JSON.stringify(worker.log)).not.toContain("secret");
   });
 
-  it("browsers may call it from anywhere, or from where the configuration says", async () => {
+  test("browsers may call it from anywhere, or from where the configuration says", async () => {
     const preflight = (worker: RunningWorker) =>
       fetch(new URL("/v1/completions", worker.url), {
         method: "OPTIONS",

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { modelWith, TEMPLATE } from "./chat-model.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 import { HOSTILE_VARS, hostileRequest, REGRESSIONS, survives } from "./hostile.ts";
@@ -20,12 +20,12 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-it("what once went wrong goes right", async () => {
+test("what once went wrong goes right", async () => {
   for (const request of REGRESSIONS) await survives(worker, request);
 });
 
 // tests/slow/worker-fuzz.test.ts sends 20,000.
-it("400 hostile requests get an answer that is no 5xx", async () => {
+test("400 hostile requests get an answer that is no 5xx", async () => {
   const batch = fc.array(hostileRequest, { minLength: 4, maxLength: 4 });
   await fc.assert(
     fc.asyncProperty(batch, async (requests) => {

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { bundledModel } from "../../src/node/index.ts";
 import { buildWorker, type RunningWorker, removeBundle, type StartOptions, startWorker } from "./harness.ts";
 
@@ -102,7 +102,7 @@ describe("a model directory that is damaged", () => {
       PART,
     ],
   ];
-  it.each(cases)("%s: 503, no text, and recovery without a restart", async (_, damaged, says) => {
+  test.each(cases)("%s: 503, no text, and recovery without a restart", async (_, damaged, says) => {
     const files = damaged();
     const worker = await start(files);
     for (const stream of [false, true]) {
@@ -124,7 +124,7 @@ describe("a model directory that is damaged", () => {
     expect(await health(worker)).toMatchObject({ model: { status: "ready" } });
   });
 
-  it("a model that needs more than the limit says how much", async () => {
+  test("a model that needs more than the limit says how much", async () => {
     const worker = await start(good(), { vars: { MEMORY_LIMIT: "12000000" } });
     const response = await complete(worker);
     expect(response.status).toBe(503);
@@ -154,7 +154,7 @@ function gated() {
 }
 
 describe("loading", () => {
-  it("50 first requests at once cause one load, which /health shows", async () => {
+  test("50 first requests at once cause one load, which /health shows", async () => {
     const { part, open } = gated();
     const worker = await start({ ...good(), [PART]: part });
     const requests = Array.from({ length: 50 }, () => complete(worker));
@@ -167,7 +167,7 @@ describe("loading", () => {
     expect(worker.log.filter((line) => line.event === "model_loaded")).toHaveLength(1);
   });
 
-  it("50 first requests share a failure too, and the next one tries again", async () => {
+  test("50 first requests share a failure too, and the next one tries again", async () => {
     const files: Files = { ...good(), [PART]: () => new Response(flip(weights, 0)) };
     const worker = await start(files);
     const responses = await Promise.all(Array.from({ length: 50 }, () => complete(worker)));
@@ -176,7 +176,7 @@ describe("loading", () => {
     expect((await complete(worker)).status).toBe(200);
   });
 
-  it("a part that stops coming is given up, and the next request tries again", async () => {
+  test("a part that stops coming is given up, and the next request tries again", async () => {
     const { part } = gated();
     const files: Files = { ...good(), [PART]: part };
     const worker = await start(files, { vars: { LOAD_STALL_MS: "300" } });
@@ -189,7 +189,7 @@ describe("loading", () => {
     expect((await complete(worker)).status).toBe(200);
   });
 
-  it("a client that leaves during the load does not stop it for the others", async () => {
+  test("a client that leaves during the load does not stop it for the others", async () => {
     const { part, open } = gated();
     const worker = await start({ ...good(), [PART]: part });
     const leave = new AbortController();

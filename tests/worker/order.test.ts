@@ -2,7 +2,7 @@ import { copyFile, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
 let bundle: string;
@@ -54,13 +54,13 @@ function computedAfter(record: string[], entry: string): number {
 }
 
 describe("the order of events", () => {
-  it("each event arrives before the next token is computed", async () => {
+  test("each event arrives before the next token is computed", async () => {
     const { record } = await ask({ body: { max_tokens: 20 } });
     const expected = Array.from({ length: 20 }, (_, i) => [`computed ${i + 1}`, `received ${i + 1}`]).flat();
     expect(record).toEqual([...expected, "data: [DONE]"]);
   });
 
-  it.each([1, 2, 7])(
+  test.each([1, 2, 7])(
     "a client that leaves after %i events stops the work within two tokens",
     async (leave) => {
       const { record } = await ask({ body: { max_tokens: 200 }, leave });
@@ -73,12 +73,12 @@ describe("the order of events", () => {
     },
   );
 
-  it("leaving stops every choice", async () => {
+  test("leaving stops every choice", async () => {
     const { record } = await ask({ body: { max_tokens: 100, n: 4 }, leave: 6 });
     expect(computedAfter(record, "left")).toBeLessThanOrEqual(8);
   });
 
-  it("a client that does not read is not computed for", async () => {
+  test("a client that does not read is not computed for", async () => {
     const { record } = await ask({
       body: { max_tokens: 100 },
       idle: true,
@@ -87,7 +87,7 @@ describe("the order of events", () => {
     expect(record).toEqual(["computed 1"]);
   });
 
-  it("comments are sent while a long prompt is read", async () => {
+  test("comments are sent while a long prompt is read", async () => {
     const prompt = Array.from({ length: 500 }, (_, i) => i + 1000);
     const { status, record } = await ask({ body: { prompt, max_tokens: 3 }, vars: { PING_MS: "1" } });
     expect(status).toBe(200);

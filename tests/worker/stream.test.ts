@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { completionShape } from "../../worker/openai/answer-schemas.ts";
 import type { CompletionShape } from "../../worker/openai/wire/answers.ts";
 import { buildWorker, eventsOf, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
@@ -49,7 +49,7 @@ function collect(events: CompletionShape[]) {
 }
 
 describe("a stream is the whole completion in pieces", () => {
-  it("one event for each token, one id for all", async () => {
+  test("one event for each token, one id for all", async () => {
     const body = { prompt: PROMPT, max_tokens: 30, seed: 1, ignore_eos: true };
     const events = await stream(body);
     expect(events.length).toBe(30);
@@ -62,7 +62,7 @@ describe("a stream is the whole completion in pieces", () => {
     expect(collect(events)[0]).toMatchObject({ text: choices[0]!.text, finish_reason: "length" });
   });
 
-  it("n choices, side by side", async () => {
+  test("n choices, side by side", async () => {
     const body = { prompt: [PROMPT, "The dog"], max_tokens: 16, n: 3, seed: 9 };
     const pieces = collect(await stream(body));
     const { choices } = await whole(body);
@@ -71,26 +71,26 @@ describe("a stream is the whole completion in pieces", () => {
       expect(pieces[index]).toMatchObject({ text, finish_reason });
   });
 
-  it("echo, log-probabilities and offsets", async () => {
+  test("echo, log-probabilities and offsets", async () => {
     const body = { prompt: "naïve 😀", max_tokens: 20, seed: 2, logprobs: 2, echo: true };
     const pieces = collect(await stream(body))[0]!;
     const { text, logprobs } = (await whole(body)).choices[0]!;
     expect(pieces).toMatchObject({ text, tokens: logprobs!.tokens, offsets: logprobs!.text_offset });
   });
 
-  it("usage comes last, and only if asked for", async () => {
+  test("usage comes last, and only if asked for", async () => {
     const body = { prompt: PROMPT, max_tokens: 5, seed: 1 };
     const events = await stream({ ...body, stream_options: { include_usage: true } });
     expect(events.at(-1)).toMatchObject({ choices: [], usage: (await whole(body)).usage });
     expect(events.slice(0, -1).every((event) => event.usage === null)).toBe(true);
   });
 
-  it("max_tokens 0 with echo streams the prompt", async () => {
+  test("max_tokens 0 with echo streams the prompt", async () => {
     const pieces = collect(await stream({ prompt: PROMPT, max_tokens: 0, echo: true }));
     expect(pieces[0]).toMatchObject({ text: PROMPT, finish_reason: "length" });
   });
 
-  it("a character in several tokens is never cut", async () => {
+  test("a character in several tokens is never cut", async () => {
     // The three bytes of U+2014 and the four of an emoji, forced one token after the other.
     const emoji = ((await (await worker.post("/tokenize", { prompt: "😀" })).json()) as { tokens: number[] })
       .tokens;
@@ -104,7 +104,7 @@ describe("a stream is the whole completion in pieces", () => {
     }
   });
 
-  it("nothing of a stop string leaks, wherever it lies across tokens", async () => {
+  test("nothing of a stop string leaks, wherever it lies across tokens", async () => {
     const body = { prompt: PROMPT, max_tokens: 40, temperature: 0, logprobs: 1 };
     const { text } = (await whole(body)).choices[0]!;
     for (let from = 1; from < text.length - 8; from += 7) {
@@ -124,7 +124,7 @@ describe("a stream is the whole completion in pieces", () => {
 });
 
 describe("errors of a stream", () => {
-  it("what is wrong with the request is an ordinary error", async () => {
+  test("what is wrong with the request is an ordinary error", async () => {
     for (const [body, status] of [
       [{ prompt: "" }, 400],
       [{ prompt: "a", max_tokens: 512 }, 400],
@@ -139,7 +139,7 @@ describe("errors of a stream", () => {
 });
 
 describe("over a connection", () => {
-  it("the first event arrives while the rest is still to be computed", async () => {
+  test("the first event arrives while the rest is still to be computed", async () => {
     const response = await worker.post(
       "/v1/completions",
       { prompt: PROMPT, max_tokens: 400, ignore_eos: true, stream: true },
@@ -157,7 +157,7 @@ describe("over a connection", () => {
     });
   });
 
-  it("a client that hangs up is noticed, and the model is free for the next", async () => {
+  test("a client that hangs up is noticed, and the model is free for the next", async () => {
     const body = JSON.stringify({ prompt: PROMPT, max_tokens: 480, ignore_eos: true, stream: true });
     const request = `POST /v1/completions HTTP/1.1\r\nhost: x\r\nx-request-id: hang-up\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
     await new Promise<void>((resolve) => {

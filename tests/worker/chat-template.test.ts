@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Manifest } from "../../src/index.ts";
 import { HttpError } from "../../worker/errors.ts";
 import { renderTemplate, type TemplateMessage } from "../../worker/openai/chat-template.ts";
@@ -15,17 +15,17 @@ const render = (template: string, messages = HI) =>
   renderTemplate({ name: "odd" } as Manifest, template, messages, TOKENS);
 
 describe("a template", () => {
-  it("makes one text of a conversation, up to where the answer begins", () => {
+  test("makes one text of a conversation, up to where the answer begins", () => {
     expect(render(TEMPLATE)).toBe("<s><|system|>\nBe brief.</s>\n<|user|>\nHi!</s>\n<|assistant|>\n");
   });
 
-  it("is parsed once for a model", () => {
+  test("is parsed once for a model", () => {
     const manifest = { name: "odd" } as Manifest;
     expect(renderTemplate(manifest, "{{ messages | length }}", HI, TOKENS)).toBe("2");
     expect(renderTemplate(manifest, "{{ never read", HI, TOKENS)).toBe("2");
   });
 
-  it.each([
+  test.each([
     ["{{ tools is none }} {{ documents is not none }} {{ strftime_now is defined }}", "true false false"],
     ["{% for i in range(3) %}{{ i }}{% endfor %} {{ range(5, 1, -2) | list }}", "012 [5, 3]"],
     ["{% if True and not False and None is none %}{{ messages[-1].content | trim }}{% endif %}", "Hi!"],
@@ -42,7 +42,7 @@ describe("a template", () => {
     expect(render(template)).toBe(expected);
   });
 
-  it("refuses messages in its own words: 400", () => {
+  test("refuses messages in its own words: 400", () => {
     const refused = () => render(TEMPLATE, [{ role: "assistant", content: "Hi!" }]);
     expect(refused).toThrow(HttpError);
     expect(refused).toThrow(
@@ -57,7 +57,7 @@ describe("a template", () => {
     expect(long).toThrow(/refuses these messages: b{500}$/);
   });
 
-  it("has what a long conversation needs", () => {
+  test("has what a long conversation needs", () => {
     const messages = Array.from({ length: 1000 }, (_, i) => ({
       role: i % 2 ? "assistant" : "user",
       content: `message ${i}, `.repeat(8),
@@ -76,7 +76,7 @@ describe("a template that is at fault is the model's fault", () => {
   const fault = (reason: RegExp) =>
     expect.objectContaining({ code: "invalid_model", message: expect.stringMatching(reason) });
 
-  it.each([
+  test.each([
     ["not closed", "{% for m in messages %}", /chat template of odd failed/],
     ["no template at all", "{{ }}", /failed/],
     ["not what Jinja knows", "{% include 'other' %}", /failed/],
@@ -89,7 +89,7 @@ describe("a template that is at fault is the model's fault", () => {
     expect(() => render(template)).toThrow(fault(reason));
   });
 
-  it.each([
+  test.each([
     ["loops in loops", `${"{% for i in range(1000) %}".repeat(4)}${"{% endfor %}".repeat(4)}`],
     ["one long range", "{% for i in range(1000000000000) %}{% endfor %}"],
     ["an infinite range", "{% for i in range(1, 2, 1e-300) %}{% endfor %}"],
@@ -115,7 +115,7 @@ describe("a template that is at fault is the model's fault", () => {
 });
 
 describe("a template has nothing but what it is given", () => {
-  it.each([
+  test.each([
     "{{ constructor }}{{ globalThis }}{{ process }}{{ self }}{{ this }}{{ __proto__ }}",
     "{{ messages.constructor }}{{ messages.__proto__ }}{{ messages[0].constructor }}{{ messages[0].__proto__ }}",
     "{{ ''.constructor }}{{ ''.__class__ }}{{ (1).constructor }}{{ true.constructor }}{{ none.constructor }}",
@@ -125,7 +125,7 @@ describe("a template has nothing but what it is given", () => {
     expect(render(template)).toBe("");
   });
 
-  it.each([
+  test.each([
     "{{ ''.constructor.constructor('return 1')() }}",
     "{{ range.constructor('return globalThis')() }}",
     "{{ messages.push(1) }}",
@@ -134,7 +134,7 @@ describe("a template has nothing but what it is given", () => {
     expect(() => render(template)).toThrow(expect.objectContaining({ code: "invalid_model" }));
   });
 
-  it("and changes nothing of it", () => {
+  test("and changes nothing of it", () => {
     const messages = [{ role: "user", content: "Hi" }];
     render("{% set messages = [] %}{% set bos_token = 'x' %}{{ messages | length }}", messages);
     expect(messages).toEqual([{ role: "user", content: "Hi" }]);
