@@ -47,7 +47,7 @@ describe("what is in the package", () => {
     const expected = [
       /^(package\.json|README\.md|LICENSE)$/,
       /^build\/engine\.wasm$/,
-      /^types\/engine\.wasm\.d\.ts$/,
+      /^src\/engine\.wasm\.d\.ts$/,
       /^models\/fable\/(model\.json|weights\.00\.bin|README\.md)$/,
       /^dist\/(assembly|src|worker)\/[\w/-]+(\.js|\.js\.map|\.d\.ts)$/,
     ];
