@@ -41,9 +41,29 @@ const LAYERS: Layer[] = [
     packages: ["node:", "commander", "@huggingface/hub"],
   },
   {
+    // What both ends of the wire know.
+    name: "wire",
+    holds: (path) => path.startsWith("worker/openai/wire/"),
+    inner: ["core"],
+    packages: [],
+  },
+  {
+    // What the page's server sends and its client reads.
+    name: "page's shared data",
+    holds: (path) => path.startsWith("worker/page/shared/"),
+    inner: [],
+    packages: [],
+  },
+  {
+    name: "page's client",
+    holds: (path) => path.startsWith("worker/page/client/"),
+    inner: ["core", "wire", "page's shared data"],
+    packages: [],
+  },
+  {
     name: "worker",
     holds: (path) => path.startsWith("worker/"),
-    inner: ["assembly", "core"],
+    inner: ["assembly", "core", "wire", "page's shared data"],
     packages: ["cloudflare:", "hono", "zod", "@huggingface/jinja"],
   },
 ];
@@ -72,13 +92,35 @@ function violations(path: string, text: string): string[] {
       );
       return allowed ? [] : [`${path} (${layer.name}) imports the package ${specifier}`];
     }
-    const target = normalize(join(dirname(path), specifier));
+    const target = targetOf(path, specifier);
     // What the build makes of assembly/.
     if (layer.name === "worker" && target.startsWith("build/")) return [];
     const other = layerOf(target);
     if (other === layer || (other !== undefined && layer.inner.includes(other.name))) return [];
     return [`${path} (${layer.name}) imports ${target} (${other?.name ?? "no layer"})`];
   });
+}
+
+/** The file that a relative import means: AssemblyScript leaves the suffix out. */
+function targetOf(path: string, specifier: string): string {
+  const target = normalize(join(dirname(path), specifier));
+  return /\.\w+$/.test(target) ? target : `${target}.ts`;
+}
+
+/** Files that import each other in a circle, the first one named again at the end; one circle for each way back. */
+function circles(texts: Map<string, string>): string[][] {
+  const found: string[][] = [];
+  const done = new Set<string>();
+  const visit = (path: string, way: string[]): void => {
+    if (way.includes(path)) found.push([...way.slice(way.indexOf(path)), path]);
+    else if (!done.has(path)) {
+      for (const specifier of importsOf(texts.get(path) ?? ""))
+        if (specifier.startsWith(".")) visit(targetOf(path, specifier), [...way, path]);
+      done.add(path);
+    }
+  };
+  for (const path of texts.keys()) visit(path, []);
+  return found;
 }
 
 async function sources(): Promise<string[]> {
@@ -100,6 +142,24 @@ describe("layers", () => {
     expect(found.flat()).toEqual([]);
   });
 
+  test("no file imports itself by way of others", async () => {
+    const files = await sources();
+    const texts = await Promise.all(files.map((file) => readFile(join(ROOT, file), "utf8")));
+    expect(circles(new Map(files.map((file, i) => [file, texts[i]!])))).toEqual([]);
+  });
+
+  test("a circle is found wherever it begins, a type in it or not", () => {
+    const texts = new Map([
+      ["worker/index.ts", 'import { app } from "./app.ts";'],
+      ["worker/app.ts", 'import { log } from "./log.ts";\nimport { page } from "./page/routes.ts";'],
+      ["worker/log.ts", 'import type { Variables } from "./app.ts";'],
+      ["worker/page/routes.ts", 'import { log } from "../log.ts";'],
+    ]);
+    expect(circles(texts)).toEqual([["worker/app.ts", "worker/log.ts", "worker/app.ts"]]);
+    texts.set("worker/log.ts", "");
+    expect(circles(texts)).toEqual([]);
+  });
+
   test.each([
     ["src/model.ts", 'import { readFile } from "node:fs";'],
     ["src/model.ts", 'import type {\n  Model,\n} from "./node/index.ts";'],
@@ -113,6 +173,14 @@ describe("layers", () => {
     ["worker/app.ts", 'import { openModel } from "../src/node/index.ts";'],
     ["worker/app.ts", 'import { readFile } from "node:fs/promises";'],
     ["worker/app.ts", 'import { convert } from "../src/convert/convert.ts";'],
+    ["worker/page/client/page.ts", 'import type { Env } from "../../config.ts";'],
+    ["worker/page/client/page.ts", 'import { mountPage } from "../server/routes.ts";'],
+    ["worker/page/client/page.ts", 'import type { Plan } from "../../openai/completions-plan.ts";'],
+    ["worker/page/client/page.ts", 'import * as z from "zod";'],
+    ["worker/page/shared/facts.ts", 'import type { Model } from "../../../src/index.ts";'],
+    ["worker/page/server/routes.ts", 'import { element } from "../client/dom.ts";'],
+    ["worker/openai/wire/choice.ts", 'import { HttpError } from "../../errors.ts";'],
+    ["worker/openai/wire/choice.ts", 'import * as z from "zod";'],
     ["assembly/forward.ts", 'import { Model } from "../src/model";'],
     ["assembly/forward.ts", 'import { instantiate } from "@assemblyscript/loader";'],
     ["elsewhere/file.ts", ""],
@@ -125,6 +193,8 @@ describe("layers", () => {
     ["src/node/index.ts", 'import { loadModel } from "../load.ts";'],
     ["src/model.ts", ' * import { readFile } from "node:fs";\n// import x from "hono";'],
     ["worker/index.ts", 'import engine from "../build/engine.wasm";'],
+    ["worker/page/client/runner.ts", 'import { Choice } from "../../openai/wire/choice.ts";'],
+    ["worker/page/server/routes.ts", 'import type { Facts } from "../shared/facts.ts";'],
   ])("%s may hold %j", (path, text) => {
     expect(violations(path, text)).toEqual([]);
   });
