@@ -29,7 +29,7 @@ export type { Env } from "./config.ts";
 export interface WorkerOptions {
   /** The compiled engine: `import engine from "edgeformer/engine.wasm"`. */
   engine: WebAssembly.Module;
-  /** SHA-256 of the engine's bytes, for `system_fingerprint`; a module does not give its bytes away. [left out] */
+  /** SHA-256 of the engine's bytes, for `system_fingerprint`. A compiled module no longer has its bytes. [left out] */
   engineDigest?: string;
   /** Where the model directory is. [the root of the `ASSETS` binding] */
   source?: (env: Env) => ModelSource;
@@ -41,7 +41,7 @@ function assetsSource(env: Env): ModelSource {
   return fetchSource("https://assets.invalid/", (input, init) => env.ASSETS.fetch(input, init));
 }
 
-/** Routes that stay open where keys are configured: they tell nothing but how to use the others. */
+/** Routes that need no key even where keys are configured: they only tell how to use the others. */
 const OPEN = new Set(["/health", "/ready", "/openapi.json"]);
 
 /** The HTTP endpoint around one model. Everything in it is per isolate; nothing is computed before a request. */
@@ -100,7 +100,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     await modelOf(c);
     return c.json({ status: "ok", model: host.state });
   });
-  // What few ask for is set up when it is asked for: the isolate has other uses for 2 MB.
+  // Chat and the API description are loaded when somebody asks for them: together they take 2 MB of the isolate.
   app.get("/openapi.json", async (c) => {
     const { openapi } = await import("./openai/openapi.ts");
     return c.json(openapi());

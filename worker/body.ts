@@ -19,14 +19,14 @@ function tooLarge(limit: number): HttpError {
 }
 
 /**
- * Bytes of a refused body that are read and dropped: a client that is cut off while it still writes sees a
+ * Bytes of a refused body that are read and dropped. A client that is cut off while it is still sending sees a
  * broken connection instead of the 413.
  */
 const DROPPED_BYTES = 16 * 1024 * 1024;
 
 /**
- * Reads and drops a body that no handler wanted. workerd closes the connection under an unread body without
- * telling, and a client that keeps connections alive would lose its next request.
+ * Reads and drops a body that no handler has read. workerd silently closes the connection of an unread body, and a
+ * client that reuses connections would lose its next request.
  */
 export async function dropBody(request: Request): Promise<void> {
   if (request.body === null || request.bodyUsed) return;
@@ -41,9 +41,9 @@ export async function dropBody(request: Request): Promise<void> {
 }
 
 /**
- * The body's text. Of a body that is, or says that it is, longer than `limit`, nothing more is kept.
+ * The body's text. A body that is longer than `limit`, or says so in its headers, is not kept in memory.
  *
- * @throws HttpError 413 if it is longer, 400 if it is not UTF-8
+ * @throws HttpError 413 if the body is longer, 400 if it is not UTF-8
  */
 async function readText(request: Request, limit: number): Promise<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -81,13 +81,13 @@ function countNested(value: object): number {
   return count;
 }
 
-/** Refuses what would make the schema's checks expensive: they note one problem for each bad entry. */
+/** Refuses bodies that would make the schema's checks expensive: these record a problem for each bad entry. */
 function checkSize(body: Record<string, unknown>): void {
   const keys = Object.keys(body);
   if (keys.length > MAX_FIELDS) throw new HttpError(400, `The request has ${keys.length} fields.`);
   for (const key of keys) {
     const value = body[key];
-    // A prompt has its own one-pass check (schema.ts).
+    // The schemas check prompts and token ids in one pass.
     if (typeof value !== "object" || value === null || key === "prompt" || key === "tokens") continue;
     const entries = Array.isArray(value) ? value.length : Object.keys(value).length;
     if (entries > MAX_ENTRIES)
@@ -113,7 +113,7 @@ function fromIssue(issue: z.core.$ZodIssue): HttpError {
 }
 
 /**
- * The request's body, checked against its schema. A field that is null counts as absent, as OpenAI has it.
+ * The request's body, checked against its schema. As at OpenAI, a field that is null counts as absent.
  *
  * @throws HttpError 400 naming the first field at fault; 413
  */

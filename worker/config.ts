@@ -25,7 +25,7 @@ const variables = z.object({
   API_KEYS: z
     .string()
     .transform((keys) => keys.split(/[\s,]+/).filter((key) => key !== ""))
-    // An empty secret is a slip, and must not open the door.
+    // An empty secret is a mistake, and must not leave the endpoint open.
     .refine((keys) => keys.length > 0, "is set but holds no key; remove it to leave the endpoint open")
     .optional(),
   CORS_ORIGIN: z.string().default("*"),
@@ -54,7 +54,7 @@ const parsed = new WeakMap<Env, Config>();
 /**
  * The Worker's configuration, checked once per isolate.
  *
- * @throws HttpError 500 naming the variable: a typing error must not become a default.
+ * @throws HttpError 500 naming the variable: a misspelt value must not silently become the default
  */
 export function readConfig(env: Env): Config {
   const known = parsed.get(env);

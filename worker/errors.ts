@@ -51,7 +51,7 @@ const STATUS: Record<ErrorCode, number> = {
   io: 503,
   disposed: 503,
   overloaded: 503,
-  // Nobody reads the answer: the client is the one who left. 499 is nginx's number for it, for the log.
+  // The client has left, so only the log shows this. 499 is nginx's number for it.
   aborted: 499,
 };
 
@@ -87,8 +87,8 @@ function fromCore(error: EdgeformerError): HttpError {
 }
 
 /**
- * The one place where errors become HTTP. What nobody foresaw becomes a 500 that tells the client nothing;
- * the log has the cause.
+ * The one place where errors become HTTP. An unexpected error becomes a 500 that tells the client nothing; the log
+ * has its cause.
  */
 export function toHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;

@@ -4,15 +4,15 @@ export class ClientGone extends Error {
 }
 
 export interface EventStreamOptions {
-  /** A comment is sent when nothing else was for this long; it also bounds the wait for the first event. */
+  /** A comment is sent when nothing else was sent for this long. It also bounds the wait for the first event. */
   pingMs: number;
   /** A client that reads nothing for this long counts as gone. */
   stallMs: number;
 }
 
 /**
- * Server-sent events, each flushed when it is made: `send` resolves once the runtime has taken the bytes, so
- * the producer never runs ahead of the connection, and rejects with ClientGone once there is none.
+ * Server-sent events, each flushed when it is made. `send` resolves once the runtime has taken the bytes, so the
+ * producer never runs ahead of the connection. Once the connection is gone it rejects with ClientGone.
  */
 export class EventStream {
   readonly #pipe = new IdentityTransformStream();
@@ -38,7 +38,7 @@ export class EventStream {
 
   async close(): Promise<void> {
     this.#closed.abort();
-    // Closing a pipe whose reader left rejects; there is nobody to tell.
+    // Closing rejects if the reader has left; then nobody needs to know.
     await this.#writer.close().catch(() => {});
   }
 
@@ -54,7 +54,7 @@ export class EventStream {
       await scheduler.wait(pingMs, { signal: this.#closed.signal }).catch(() => {});
       if (this.#closed.signal.aborted) return;
       if (this.#sent !== sent) stalledMs = 0;
-      // Not awaited: the write of a ping may be the one that stalls.
+      // Not awaited, because the write of a ping may itself stall.
       else if (this.#pending === 0) void this.#write(": ping\n\n").catch(onGone);
       else if ((stalledMs += pingMs) >= stallMs) {
         await this.#writer.abort(new ClientGone("the client stopped reading")).catch(() => {});

@@ -1,4 +1,4 @@
-// What workerd has beyond the web standards, and only what this folder uses of it.
+// The part of what workerd adds to the web standards that this folder uses.
 
 declare module "*.wasm" {
   const module: WebAssembly.Module;
@@ -6,7 +6,7 @@ declare module "*.wasm" {
 }
 
 interface Scheduler {
-  /** Resolves after `ms`; unlike a resolved promise it lets sockets and timers have their turn. */
+  /** Resolves after `ms`. Unlike a resolved promise it lets sockets and timers have their turn. */
   wait(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
 }
 
@@ -37,7 +37,8 @@ declare module "*/page-files.js" {
   export default files;
 }
 
-// The package's own declarations import each other without an extension, which Node's resolution does not follow.
+// The package's own declarations cannot be used: they import each other without an extension, which TypeScript does
+// not resolve in a project of modules.
 declare module "@huggingface/jinja" {
   /** A value of a running template; `value` is a string, number, boolean, array, Map, function, null or undefined. */
   interface RuntimeValue {

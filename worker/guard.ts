@@ -7,8 +7,8 @@ async function digest(text: string): Promise<ArrayBuffer> {
 }
 
 /**
- * Whether `token` is one of the keys. Every key is compared, as digests of equal length, so the time tells
- * neither which key came close nor how long it is.
+ * Whether `token` is one of the keys. Every key is compared, as a digest of fixed length, so the time that it
+ * takes does not tell which key came close or how long it is.
  */
 async function isKnown(token: string, keys: string[]): Promise<boolean> {
   const given = await digest(token);
@@ -18,8 +18,8 @@ async function isKnown(token: string, keys: string[]): Promise<boolean> {
 }
 
 /**
- * Lets a request in, or says why not. Rate limits count by key, for those without one by address; they count
- * wrong keys too, so that keys cannot be tried out quickly.
+ * Lets a request in, or says why not. The rate limit counts by key, and by address where there is no known key.
+ * It counts requests with a wrong key too, so that nobody can try many keys quickly.
  *
  * @throws HttpError 401 without a known key where keys are configured, 429 over the limit
  */

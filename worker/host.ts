@@ -27,23 +27,23 @@ interface Attempt {
   loadedBytes: number;
   totalBytes: number;
   outcome: "pending" | "ready" | "failed";
-  /** Nothing of it runs any more: the next one can have its memory. */
+  /** Whether nothing of it runs any more, so that its memory is free for the next one. */
   ended: boolean;
   error: unknown;
 }
 
-/** How often those who wait look whether the model is there. */
+/** How often a waiting request looks whether the model is there. */
 const POLL_MS = 10;
-/** How long a load waits for one that was given up to let go of its memory; dead requests never do. */
+/** How long a load waits until one that was given up frees its memory. A request that died never frees it. */
 const LET_GO_MS = 1000;
 
 /**
  * The isolate's one model: loaded by the first request that needs it and shared by all.
  *
  * Cloudflare ties a promise or a stream to the request that made it: another request may not await it. So the
- * request that finds no model loads it, and those that come meanwhile poll plain numbers. A failed load is told
- * to everyone who waited for it; the next request tries again. If the loading request dies, or its bytes stop
- * coming, those who wait give it up after `stallMs` without progress.
+ * request that finds no model loads it, and requests that come in the meantime poll plain numbers. Everyone who
+ * waited for a failed load gets its error; the next request tries again. If the loading request dies, or its bytes
+ * stop coming, the waiting requests give it up after `stallMs` without progress.
  */
 export class ModelHost {
   #model: Model | undefined;
@@ -69,7 +69,7 @@ export class ModelHost {
   }
 
   /**
-   * The model, loaded if need be.
+   * The model; loads it first if nobody has.
    *
    * @throws what the load threw; EdgeformerError `io` if it stalled
    */
@@ -100,7 +100,7 @@ export class ModelHost {
     for (let waited = 0; previous && !previous.ended && waited < LET_GO_MS; waited += POLL_MS)
       await scheduler.wait(POLL_MS);
     const started = Date.now();
-    // Only this request may touch its streams, so only it can let go of those that hang.
+    // Only this request may touch its streams, so only it can cancel those that hang.
     const givenUp = new AbortController();
     void this.#follow(attempt, stallMs).catch((error) => givenUp.abort(error));
     try {

@@ -1,5 +1,6 @@
-// Writes build/engine-digest.js, the engine's SHA-256 for `system_fingerprint`: a WebAssembly.Module does not
-// give its bytes away; and build/page-files.js. wrangler runs this before it bundles.
+// wrangler runs this before it bundles. It writes two modules that the Worker imports: build/page-files.js, and
+// build/engine-digest.js with the engine's SHA-256 for `system_fingerprint`, because a compiled module no longer has
+// its bytes.
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { writePage } from "./page/build.mjs";

@@ -16,19 +16,19 @@ const wrangler = spawn(
     "--port",
     String(PORT),
     "--show-interactive-dev-session=false",
-    // On this machine the page may run the model in the browser. A deployment keeps its weights to itself.
+    // On this machine the page may run the model in the browser. A deployment does not give its weights away.
     "--var",
     "PUBLIC_MODEL:true",
   ],
   {
     cwd: new URL("..", import.meta.url),
     stdio: "inherit",
-    // Offline, wrangler would otherwise look up this machine's place and report a failure.
+    // Without this, wrangler looks up where this machine is, and reports a failure when it is offline.
     env: { ...process.env, CLOUDFLARE_CF_FETCH_ENABLED: "false", WRANGLER_SEND_METRICS: "false" },
   },
 );
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => wrangler.kill(signal));
 wrangler.on("exit", (code) => process.exit(code ?? 0));
 
-// The first request loads the model. This one does, so that nobody has to wait for it.
+// The first request loads the model. This is the first one, so that no visitor has to wait for the load.
 while (!(await fetch(`${ORIGIN}/ready`).catch(() => undefined))) await setTimeout(250);

@@ -6,7 +6,7 @@ import { renderTemplate, type TemplateMessage } from "./chat-template.ts";
 import { type Plan, planCompletion } from "./completions-plan.ts";
 import { encodeText, refuseTooLong } from "./encode.ts";
 
-/** Stands in a message's text where it could spell a special token; Unicode keeps it from ever being a character. */
+/** Marks where a message's text could spell a special token. Unicode guarantees that it is never a character. */
 const MARK = "\ufdd0";
 
 /**
@@ -40,8 +40,8 @@ function textOf({ content }: Message): string {
 }
 
 /**
- * The token ids of a conversation. What the template spells like a special token becomes one; what a message
- * spells that way stays text, so that nobody can end their own turn and speak for another.
+ * The token ids of a conversation. Where the template's own text spells a special token, it becomes that
+ * token. Where a message spells one, it stays text: nobody can end their turn and speak for another.
  */
 function encodeChat(model: Model, messages: Message[]): number[] {
   const { template, tokenizer } = chatTemplate(model);
@@ -52,7 +52,7 @@ function encodeChat(model: Model, messages: Message[]): number[] {
   );
   const specials = tokenizer.specialTokens;
   const beginnings = new RegExp(anyOf(new Set([...specials.keys()].map((token) => [...token][0]!))), "gu");
-  // Behind every possible beginning, so that two messages cannot spell a special token between them either.
+  // A mark follows every character that can begin a special token: two messages together cannot spell one either.
   const mark = (text: string) => {
     if (text.includes(MARK))
       throw invalidField("messages", "A message has U+FDD0, which is not a character.");

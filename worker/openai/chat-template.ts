@@ -2,12 +2,12 @@ import { Environment, Interpreter, Template } from "@huggingface/jinja";
 import { EdgeformerError, type Manifest } from "../../src/index.ts";
 import { HttpError } from "../errors.ts";
 
-/** Longest template that is read; the parser's time can grow with its square. Those of tool-calling models have about 10,000. */
+/** Longest template that is read: the parser can take quadratic time. Templates of tool-calling models have about 10,000. */
 const MAX_TEMPLATE_CHARACTERS = 32_768;
 
 /**
- * What rendering may cost: one for each node evaluated, more for what is large. Conversations
- * of 1000 messages stay below it; templates that reached it took up to 0.2 s to do so.
+ * What rendering may cost: one for each node that is evaluated, and more for large values. Conversations of 1000
+ * messages stay below it. Templates that reached it took up to 0.2 s to do so.
  */
 const MAX_COST = 400_000;
 /** A turn of a loop, for which the interpreter makes a scope: 5 µs. */
@@ -28,11 +28,11 @@ type Value = ReturnType<Interpreter["evaluate"]>;
 function sizeOf({ value }: Value): number {
   if (typeof value === "string" || Array.isArray(value)) return value.length;
   if (value instanceof Map) return value.size;
-  // Numbers end up as lengths and widths.
+  // A number may become the length or the width of something.
   return typeof value === "number" ? Math.abs(value) : 0;
 }
 
-/** Jinja has no endless loops, but it has loops in loops that no isolate would ever finish. */
+/** Jinja has no endless loops, but nested loops can take longer than any isolate lives. */
 class BoundedInterpreter extends Interpreter {
   #cost = 0;
   /** What loops go over. */
@@ -72,7 +72,7 @@ const GLOBALS = {
   None: null,
   range,
   raise_exception: raiseException,
-  // A template asks whether these `is not none`.
+  // Templates ask whether these are none.
   tools: null,
   documents: null,
 };
@@ -86,7 +86,7 @@ function broken(manifest: Manifest, cause: unknown): EdgeformerError {
   );
 }
 
-/** Each model's template, or why it cannot be had. */
+/** Each model's template, or what is wrong with it. */
 const compiled = new WeakMap<Manifest, Template | EdgeformerError>();
 
 function compile(manifest: Manifest, text: string): Template | EdgeformerError {
@@ -101,13 +101,13 @@ function compile(manifest: Manifest, text: string): Template | EdgeformerError {
 
 /**
  * The text that a model's chat template makes of a conversation, up to where the answer begins. A template sees
- * what it is given and nothing of JavaScript; there is no `strftime_now`, so that the same request gives the
+ * the values that it is given and nothing else of JavaScript. It has no `strftime_now`, so the same request gives the
  * same text tomorrow.
  *
  * @param text the template (`manifest.chat_template`)
  * @param tokens `bos_token` and `eos_token`, spelled out
- * @throws HttpError 400 what the template raises about the messages; EdgeformerError `invalid_model` where it is
- *   itself at fault
+ * @throws HttpError 400 what the template raises about the messages; EdgeformerError `invalid_model` where the
+ *   template itself is wrong
  */
 export function renderTemplate(
   manifest: Manifest,

@@ -18,7 +18,7 @@ function chatLogprobs(tokenizer: Tokenizer | undefined, shown: ShownToken[]): Ch
   };
 }
 
-/** What an event of a stream reports of a delta: the log-probabilities of nothing are null. */
+/** The log-probabilities in an event of a stream: null where the delta shows no token. */
 function pieceLogprobs(tokenizer: Tokenizer | undefined, { shown }: Delta): ChatLogprobsShape | null {
   return shown && shown.length > 0 ? chatLogprobs(tokenizer, shown) : null;
 }
@@ -40,7 +40,7 @@ export const chatWording: Wording = {
     const pieces: ChatPieceShape[] = [];
     if (first)
       pieces.push({ index, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null });
-    // Every token makes an event; an end of text without any makes none but the last.
+    // Every token makes an event. An end of text that shows nothing makes only the last one.
     if (finishReason === null || text !== "" || logprobs)
       pieces.push({ index, delta: { content: text }, logprobs, finish_reason: null });
     if (finishReason !== null) pieces.push({ index, delta: {}, logprobs: null, finish_reason: finishReason });

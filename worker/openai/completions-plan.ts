@@ -40,17 +40,17 @@ function planPrompt(model: Model, prompt: string | number[], maxTokens: number):
       model,
       `${ids.length + maxTokens}: ${ids.length} in its prompt and ${maxTokens} for the completion`,
     );
-  // Decoded even where it came as text: a lone surrogate has become U+FFFD.
+  // Decoded even if the prompt was a text, since the tokenizer reads a lone surrogate as U+FFFD.
   return { ids, text: model.tokenizer?.decode(ids) ?? "" };
 }
 
 /**
- * Everything that can be wrong with a request once the model is known, found before the first step.
+ * Checks everything that can be wrong with a request once the model is known, before the first step.
  *
  * @throws HttpError 400 naming the field; EdgeformerError from the tokenizer
  */
 export function planCompletion(model: Model, request: CompletionRequest, config: Config): Plan {
-  // What the core would refuse at its first step, before an echo is on its way.
+  // The core would refuse these at its first step, when an echo may already have been sent.
   resolveOptions(generateOptions(request), model.manifest.recipe.vocabSize);
   if (!model.tokenizer && request.stop !== undefined)
     throw invalidField("stop", "This model has no tokenizer: use stop_token_ids.");

@@ -11,7 +11,7 @@ export function contextExceeded(model: Model, needs: string): HttpError {
 }
 
 /**
- * Refuses a text that is too long for the context whatever its tokens are, before anything is made of it.
+ * Refuses a text that cannot fit the context, before the time and memory of tokenizing it are spent.
  *
  * @param characters its length in UTF-16 units, each of which is a byte of UTF-8 at least
  * @throws HttpError 400
@@ -22,7 +22,7 @@ export function refuseTooLong(model: Model, characters: number): void {
 }
 
 /**
- * A text's token ids, without tokenizing a text that is too long in any case.
+ * A text's token ids. A text that cannot fit the context is refused without tokenizing it.
  *
  * @throws HttpError 400
  */

@@ -53,8 +53,8 @@ async function completeJson(c: RequestContext, job: Job): Promise<Response> {
   const work = runPlan(model, plan, controller, (prompt, candidate, delta) => {
     deltas[prompt]?.[candidate]?.push(delta);
   });
-  // When the client leaves, a handler that nothing keeps alive is never resumed, and would leave its sequences
-  // in the scheduler.
+  // When the client leaves, workerd does not resume the handler unless something keeps it alive, and its sequences
+  // would stay in the scheduler.
   c.executionCtx.waitUntil(work.catch(() => {}));
   const finished = await work;
   const usage = usageOf(plan, finished);
@@ -68,8 +68,8 @@ async function completeJson(c: RequestContext, job: Job): Promise<Response> {
 /**
  * The completion as server-sent events, one for each token.
  *
- * The response starts with the first event, so that what fails before it still gets its status; a prompt that
- * takes longer than `PING_MS` to read starts it with a comment.
+ * The response starts with the first event, so that a failure before it still gets its own status. Where reading the
+ * prompt takes longer than `PING_MS`, a comment starts the response instead.
  */
 async function completeStream(c: RequestContext, job: Job): Promise<Response> {
   const { model, plan, wording, config } = job;
@@ -85,7 +85,7 @@ async function completeStream(c: RequestContext, job: Job): Promise<Response> {
   const head = envelope(job, wording.chunk);
   const includeUsage = request.stream_options?.include_usage === true;
   const send = (choices: object[], usage: UsageShape | null) =>
-    // OpenAI sends `usage: null` in every chunk but the last, and only if asked for usage.
+    // As OpenAI does: `usage` only if the request asks for it, and null in every chunk but the last.
     events.send({ ...head, choices, ...(includeUsage ? { usage } : {}) });
   let answered = false;
   let generated = 0;

@@ -12,13 +12,13 @@ export interface FinishedChoice {
   meanLogprob: number;
 }
 
-/** Sequences that one request keeps running at a time; its others wait, so that other requests get in. */
+/** Sequences of one request that run at a time. Its others wait, so that other requests get their turn. */
 const WIDTH = 8;
 
 /**
  * Computes every completion of a plan, several at a time.
  *
- * @param emit takes each delta in order within its choice; generation waits for it, and ends if it rejects
+ * @param emit receives the deltas of each choice in order; generation waits for it, and ends if it rejects
  * @throws what the model or `emit` threw first, once everything has stopped
  */
 export async function runPlan(
@@ -79,7 +79,7 @@ export async function runPlan(
     Array.from({ length: Math.min(WIDTH, jobs.length) }, () => worker().catch(stopOthers)),
   );
   const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
-  // The others were stopped by the first failure: their own "aborted" explains nothing.
+  // The first failure stopped the others, so their "aborted" explains nothing.
   if (failures.length > 0) throw failures.find((error) => error?.code !== "aborted") ?? failures[0];
   return finished.sort((a, b) => a.prompt - b.prompt || a.candidate - b.candidate);
 }

@@ -1,5 +1,4 @@
-// What the endpoint answers, as plain data. answer-schemas.ts has the same as schemas, which must agree with this to
-// compile.
+// The endpoint's answers as types. answer-schemas.ts has the same as schemas, and compiles only if they agree.
 
 import type { FinishReason } from "../../../src/index.ts";
 

@@ -22,7 +22,7 @@ export interface ShownToken {
 export interface Delta {
   text: string;
   logprobs: LogprobsShape | null;
-  /** What `logprobs` words, where this endpoint computed it. */
+  /** The tokens of `logprobs` before they were worded; left out of a delta that came over the wire. */
   shown?: ShownToken[];
   /** Only of a model without a tokenizer. */
   tokenIds: number[] | undefined;
@@ -71,8 +71,8 @@ function endsInside(bytes: readonly number[]): boolean {
 /**
  * Puts one choice together in OpenAI's terms, piece by piece.
  *
- * A token's log-probability is handed out once all of its text is: what the core holds back because a stop string may
- * have begun must not be seen here either.
+ * A token's log-probability is handed out once all of its text has been. Text that the core holds back, because a
+ * stop string may have begun in it, must not show up in the log-probabilities either.
  */
 export class Choice {
   readonly #tokenizer: Tokenizer | undefined;
@@ -96,7 +96,7 @@ export class Choice {
     ids.forEach((id, i) => {
       this.#hold(id, score?.tokenLogprobs[i] ?? null, score?.topLogprobs[i] ?? []);
     });
-    // The completion is decoded on its own: a character that the prompt leaves unfinished stays so.
+    // The completion is decoded on its own, so a character that the prompt leaves unfinished stays unfinished.
     this.#decoded += codePoints(this.#decoder.decode());
     this.#tail = [];
     return this.#release(text, ids, null);
@@ -140,7 +140,7 @@ export class Choice {
     const tokenIds = this.#tokenizer ? undefined : ids;
     if (!this.#wantsLogprobs) return { text, logprobs: null, tokenIds, finishReason };
     this.#emitted += codePoints(text);
-    // A token of which a stop string cuts off a part is not shown. At the end by length all stand.
+    // A token that a stop string cuts into is not shown. A text that ends by its length shows all of its tokens.
     const all = finishReason === "length";
     let count = 0;
     while (count < this.#held.length && (all || this.#held[count]!.end <= this.#emitted)) count++;

@@ -21,7 +21,7 @@ export class BrowserModel {
   }
 
   /**
-   * Fetches the engine, the vocabulary and the weights.
+   * Fetches the engine and the model directory.
    *
    * @throws Error with what went wrong
    */

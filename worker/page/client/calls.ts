@@ -21,7 +21,7 @@ function object(entries: [string, unknown][], indent: string): string {
   return `{\n${entries.map(([key, value]) => `${indent}  ${key}: ${literal(value)},\n`).join("")}${indent}}`;
 }
 
-/** What the OpenAI client's types know; the rest has to be let through. */
+/** Fields that the OpenAI client's types do not know. */
 const EXTENSIONS = new Set(["top_k", "min_p", "repetition_penalty"]);
 
 function curl(origin: string, fields: Partial<PageRequest>, needsKey: boolean): string {
@@ -38,7 +38,7 @@ function openai(origin: string, model: string, fields: Partial<PageRequest>, nee
   const known = entries.filter(([key]) => !EXTENSIONS.has(key));
   const extra = entries.filter(([key]) => EXTENSIONS.has(key));
   const body = [["model", model], ...known, ["stream", true]] as [string, unknown][];
-  // A spread keeps the client's types quiet about what is not OpenAI's; it sends it all the same.
+  // The client's types refuse fields that OpenAI does not have, but not in a spread object. It sends them either way.
   const more = extra.length === 0 ? "" : `  ...${object(extra, "  ")},\n`;
   const call = `client.completions.create(${object(body, "").slice(0, -1)}${more}})`;
   return `import OpenAI from "openai";

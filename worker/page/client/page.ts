@@ -59,7 +59,7 @@ class Stopwatch {
     element("first").textContent = `${Math.round(this.#first - this.#started)} ms`;
     element("count").textContent = String(this.#tokens);
     const seconds = (this.#last - this.#first) / 1000;
-    // The first token's time is the prompt's; a rate needs a few more.
+    // The time until the first token is spent on the prompt; a rate needs a few tokens after it.
     if (this.#tokens > 4 && seconds > 0)
       element("rate").textContent = String(Math.round((this.#tokens - 1) / seconds));
   }
@@ -213,7 +213,7 @@ element("form").addEventListener("keydown", (event) => {
 stopButton.addEventListener("click", () => running?.abort());
 localSwitch.addEventListener("change", () => void switchPlace());
 
-// Where the controls stand beside the text, there is room for all of them.
+// On a wide screen the controls stand beside the text, where all of them have room.
 element<HTMLDetailsElement>("more").open = matchMedia("(min-width: 56.01rem)").matches;
 element("needs-script").hidden = true;
 element("form").hidden = false;

@@ -1,4 +1,4 @@
-// The Web Worker of "Run in this browser": the endpoint's engine and weights, and no endpoint.
+// The Web Worker of "Run in this browser". It runs the endpoint's engine with the endpoint's weights.
 import { fetchSource, loadModel, type Model } from "../../../src/index.ts";
 import { Choice } from "../../openai/wire/choice.ts";
 import { generateOptions } from "../../openai/wire/generate-options.ts";

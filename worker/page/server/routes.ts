@@ -10,8 +10,8 @@ import { modelFacts } from "./model-facts.ts";
 import type { PageFile, PageFiles } from "./page-files.ts";
 
 /**
- * Scripts from here alone, none inline, nothing from elsewhere; 'wasm-unsafe-eval' lets the page's Web Worker
- * compile the engine, and nothing else.
+ * Only scripts of this server run, and none that stand in the HTML. Nothing is loaded from another server.
+ * 'wasm-unsafe-eval' lets the page's Web Worker compile the engine; it does not allow JavaScript's eval.
  */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -32,7 +32,7 @@ export interface PageOptions {
   source: (env: Env) => ModelSource;
 }
 
-/** Whether a path belongs to the page: it tells nothing that needs a key, and guards what does itself. */
+/** Whether a path belongs to the page. The page needs no API key; its routes to the model check access themselves. */
 export function isPagePath(path: string): boolean {
   return path === "/" || path.startsWith("/page/");
 }
@@ -57,7 +57,7 @@ function bodyOf(file: PageFile): BodyInit {
   return file.binary ? Uint8Array.from(atob(file.body), (char) => char.charCodeAt(0)) : file.body;
 }
 
-/** Every file that loading the model reads, by name: what else is in the model directory is nobody's business. */
+/** The files that loading the model reads, by name. Other files of the model directory are not served. */
 function modelFiles({ parts }: Manifest): Map<string, Pick<PageFile, "type" | "etag">> {
   const etag = parts.map(({ sha256 }) => sha256.slice(0, 16)).join("");
   return new Map([
@@ -66,14 +66,14 @@ function modelFiles({ parts }: Manifest): Map<string, Pick<PageFile, "type" | "e
   ]);
 }
 
-/** What only a model directory's owner may open to everyone. */
+/** Refuses a request for the model itself where PUBLIC_MODEL is not set. */
 async function guardModel(c: RequestContext): Promise<void> {
   const config = readConfig(c.env);
   if (!config.PUBLIC_MODEL)
     throw new HttpError(404, "This server does not give its weights away: PUBLIC_MODEL is not set.", {
       code: "model_not_public",
     });
-  // Whoever may open the page may run it; the rate limit stays.
+  // Everyone who can open the page may fetch the model, without a key; the rate limit still holds.
   await guard(c.req.raw.headers, { ...config, API_KEYS: undefined }, c.env.RATE_LIMITER);
 }
 
@@ -83,7 +83,7 @@ function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array>
     async pull(controller) {
       const { done, value } = await iterator.next();
       if (done) controller.close();
-      // A source may fill one buffer again and again.
+      // A copy, because a source may reuse its buffer for the next chunk.
       else controller.enqueue(value.slice());
     },
     async cancel() {
