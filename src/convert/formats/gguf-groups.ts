@@ -1,0 +1,106 @@
+import { halfAt, wordAt } from "./gguf-block.ts";
+import { scaleAndMinimum } from "./gguf-block256.ts";
+
+/** Columns of a row that share a step and a minimum. */
+export const GROUP_COLUMNS = 32;
+
+/**
+ * Rows of a matrix as codes of groups of 32 columns, without any loss: the weight of a code u is
+ * `step · u + minimum`, rounded once to float32.
+ */
+export interface GroupedRows {
+  readonly rows: number;
+  /** A multiple of 32. */
+  readonly columns: number;
+  /** 4: codes from 0 to 15. 8: signed codes from −128 to 127, and all minima are 0. */
+  readonly bits: 4 | 8;
+  /** [rows, columns] */
+  readonly codes: Uint8Array | Int8Array;
+  /** [rows, columns / 32]; of any sign. */
+  readonly steps: Float32Array;
+  /** [rows, columns / 32] */
+  readonly minima: Float32Array;
+}
+
+type GroupReader = (bytes: Uint8Array<ArrayBuffer>, rows: number, columns: number) => GroupedRows;
+
+/** The decoder of the type `name`; undefined for types that are not made of groups of 32 with at most eight bits. */
+export function groupReader(name: string): GroupReader | undefined {
+  return READERS[name];
+}
+
+/** A reader that makes room for all groups and lets `fill` write them. */
+function reader(bits: 4 | 8, fill: (bytes: Uint8Array<ArrayBuffer>, to: GroupedRows) => void): GroupReader {
+  return (bytes, rows, columns) => {
+    const groups = (rows * columns) / GROUP_COLUMNS;
+    const grouped: GroupedRows = {
+      rows,
+      columns,
+      bits,
+      codes: bits === 4 ? new Uint8Array(rows * columns) : new Int8Array(rows * columns),
+      steps: new Float32Array(groups),
+      minima: new Float32Array(groups),
+    };
+    fill(bytes, grouped);
+    return grouped;
+  };
+}
+
+/** Writes 16 bytes at `at` as 32 codes: the low halves, then the high ones. */
+function splitNibbles(bytes: Uint8Array, at: number, codes: Uint8Array | Int8Array, to: number): void {
+  for (let i = 0; i < 16; i++) {
+    const pair = bytes[at + i] as number;
+    codes[to + i] = pair & 15;
+    codes[to + 16 + i] = pair >> 4;
+  }
+}
+
+const READERS: Readonly<Record<string, GroupReader>> = {
+  Q4_0: reader(4, (bytes, { codes, steps, minima }) => {
+    for (let group = 0; group < steps.length; group++) {
+      const step = halfAt(bytes, group * 18);
+      steps[group] = step;
+      minima[group] = -8 * step;
+      splitNibbles(bytes, group * 18 + 2, codes, group * GROUP_COLUMNS);
+    }
+  }),
+  Q4_1: reader(4, (bytes, { codes, steps, minima }) => {
+    for (let group = 0; group < steps.length; group++) {
+      steps[group] = halfAt(bytes, group * 20);
+      minima[group] = halfAt(bytes, group * 20 + 2);
+      splitNibbles(bytes, group * 20 + 4, codes, group * GROUP_COLUMNS);
+    }
+  }),
+  Q4_K: reader(4, (bytes, { codes, steps, minima }) => {
+    for (let group = 0; group < steps.length; group++) {
+      const at = (group >> 3) * 144;
+      const part = group & 7;
+      const both = scaleAndMinimum(bytes, at + 4, part);
+      steps[group] = halfAt(bytes, at) * (both & 255);
+      minima[group] = -halfAt(bytes, at + 2) * (both >> 8);
+      const from = at + 16 + (part >> 1) * 32;
+      const shift = (part & 1) * 4;
+      const to = group * GROUP_COLUMNS;
+      for (let i = 0; i < GROUP_COLUMNS; i++) codes[to + i] = ((bytes[from + i] as number) >> shift) & 15;
+    }
+  }),
+  Q5_0: reader(8, (bytes, { codes, steps }) => {
+    for (let group = 0; group < steps.length; group++) {
+      const at = group * 22;
+      steps[group] = halfAt(bytes, at);
+      const fifth = wordAt(bytes, at + 2);
+      const to = group * GROUP_COLUMNS;
+      splitNibbles(bytes, at + 6, codes, to);
+      for (let i = 0; i < GROUP_COLUMNS; i++)
+        codes[to + i] = ((codes[to + i] as number) | (((fifth >>> i) & 1) << 4)) - 16;
+    }
+  }),
+  Q8_0: reader(8, (bytes, { codes, steps }) => {
+    const signed = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let group = 0; group < steps.length; group++) {
+      const at = group * 34;
+      steps[group] = halfAt(bytes, at);
+      codes.set(signed.subarray(at + 2, at + 34), group * GROUP_COLUMNS);
+    }
+  }),
+};
