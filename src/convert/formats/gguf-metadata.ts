@@ -102,5 +102,5 @@ function describeValue(value: GgufValue): string {
 
 /** A key or a tensor's name for an error of one line: quoted and cut if it is not an ordinary one. */
 export function printable(name: string): string {
-  return /^[\w.-]{1,100}$/.test(name) ? name : JSON.stringify(name.slice(0, 100));
+  return /^[\w./-]{1,100}$/.test(name) ? name : JSON.stringify(name.slice(0, 100));
 }

@@ -43,6 +43,9 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
 
 async function readArchive(source: ByteSource): Promise<{ value: unknown; places: StoragePlaces }> {
   const entries = await readZipDirectory(source);
+  // A stored tensor can be read without reading the rest.
+  for (const { name, method } of entries.values())
+    if (method !== 0) throw damaged(source, `${name} is compressed, which torch.save never does`);
   const pickle = [...entries.values()].find(({ name }) => /^[^/]+\/data\.pkl$/.test(name));
   if (pickle === undefined || pickle.size > MAX_PICKLE_BYTES)
     throw damaged(source, "the archive has no data.pkl: it is not a checkpoint");

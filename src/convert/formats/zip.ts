@@ -1,11 +1,17 @@
 import { EdgeformerError } from "../../errors.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
 
-/** A file in an archive, stored without compression. */
+/** A file in an archive. */
 export interface ZipEntry {
   readonly name: string;
+  /** Of the local header, which comes before the data. */
   readonly offset: number;
   readonly size: number;
+  /** Bytes in the archive; the same as `size` without compression. */
+  readonly compressedSize: number;
+  /** APPNOTE 4.4.5: 0 is stored, 8 deflated. */
+  readonly method: number;
+  readonly crc32: number;
 }
 
 const END_SIGNATURE = 0x06054b50;
@@ -21,8 +27,7 @@ const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
 const IN_EXTRA = 0xffffffff;
 
 /**
- * The directory of a ZIP archive (PKWARE's APPNOTE 6.3, with ZIP64) as torch.save writes it: entries stored,
- * not compressed, so that a tensor can be read without reading the rest.
+ * The directory of a ZIP archive (PKWARE's APPNOTE 6.3, with ZIP64).
  *
  * @throws EdgeformerError `invalid_model`
  */
@@ -59,15 +64,21 @@ export async function readZipDirectory(source: ByteSource): Promise<Map<string, 
     const next = at + 46 + nameBytes + extraBytes + directory.getUint16(at + 32, true);
     if (next > size) fail("the archive's directory is damaged");
     const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameBytes));
-    if (directory.getUint16(at + 10, true) !== 0) fail(`${name} is compressed, which torch.save never does`);
     const fields = [
       directory.getUint32(at + 24, true), // size
-      directory.getUint32(at + 20, true), // compressed size, the same
+      directory.getUint32(at + 20, true), // compressed size
       directory.getUint32(at + 42, true), // offset of the local header
     ];
-    const [stored, , local] = withZip64(directory, at + 46 + nameBytes, extraBytes, fields);
+    const [unpacked, packed, local] = withZip64(directory, at + 46 + nameBytes, extraBytes, fields);
     if (entries.has(name)) fail(`the archive has two entries called ${name}`);
-    entries.set(name, { name, size: stored as number, offset: local as number });
+    entries.set(name, {
+      name,
+      size: unpacked as number,
+      compressedSize: packed as number,
+      offset: local as number,
+      method: directory.getUint16(at + 10, true),
+      crc32: directory.getUint32(at + 16, true),
+    });
     at = next;
   }
   return entries;
@@ -94,7 +105,8 @@ function withZip64(directory: DataView, start: number, length: number, fields: n
 export async function zipDataOffset(source: ByteSource, entry: ZipEntry): Promise<number> {
   const header = view(await source.read(entry.offset, 30));
   const start = entry.offset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
-  if (header.getUint32(0, true) !== LOCAL_SIGNATURE || start + entry.size > source.size)
+  const bytes = entry.method === 0 ? Math.max(entry.size, entry.compressedSize) : entry.compressedSize;
+  if (header.getUint32(0, true) !== LOCAL_SIGNATURE || start + bytes > source.size)
     throw new EdgeformerError(
       "invalid_model",
       `${source.name}: ${entry.name} is damaged or truncated; download it again`,

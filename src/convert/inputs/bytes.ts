@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { EdgeformerError } from "../../errors.ts";
 
 /** A file that is read in pieces, so that a checkpoint larger than memory can be converted. */
@@ -13,7 +13,11 @@ export interface ByteSource {
 
 /** A file on disk. */
 export async function fileSource(path: string, name = path): Promise<ByteSource> {
-  const handle = await open(path, "r");
+  return handleSource(await open(path, "r"), name);
+}
+
+/** A file that is open. The source owns the handle and closes it. */
+export async function handleSource(handle: FileHandle, name: string): Promise<ByteSource> {
   const { size } = await handle.stat();
   return {
     name,
