@@ -10,6 +10,8 @@ export interface GgufTensor extends CheckpointTensor {
   /**
    * Rows `firstRow … firstRow + rows − 1` as the codes, steps and minima of the file, for the types that have
    * them for groups of 32 columns: Q4_0, Q4_1, Q4_K, Q5_0 and Q8_0. Other tensors do not have the method.
+   *
+   * @throws EdgeformerError `invalid_model` if a step or minimum is not finite
    */
   readonly grouped?: (firstRow: number, rows: number) => Promise<GroupedRows>;
 }
@@ -106,7 +108,13 @@ function ggufTensor(source: ByteSource, info: GgufTensorInfo): GgufTensor {
     ...(decode !== undefined && {
       async grouped(firstRow, rows) {
         const perRow = columns / blockSize;
-        return decode(await readBlocks(firstRow * perRow, rows * perRow), rows, columns);
+        const grouped = decode(await readBlocks(firstRow * perRow, rows * perRow), rows, columns);
+        if (!grouped.steps.every(Number.isFinite) || !grouped.minima.every(Number.isFinite))
+          throw new EdgeformerError(
+            "invalid_model",
+            `${source.name}: tensor ${printable(name)} holds NaN or infinite weights`,
+          );
+        return grouped;
       },
     }),
   };
