@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { readGgufHeader } from "../../src/convert/formats/gguf-header.ts";
 import { memorySource } from "../../src/convert/inputs/bytes.ts";
 import { EdgeformerError } from "../../src/errors.ts";
+import { mutateGguf } from "./gguf-mutations.ts";
 import { bytesOf, type GgufParts, ggufFile } from "./gguf-writer.ts";
 
 const { u8, u32, u64, f32, text, array } = bytesOf;
@@ -249,3 +250,5 @@ describe("a bad header is one clear line", () => {
     await readGgufHeader(memorySource(file.subarray(0, dataEnd), "model.gguf"));
   });
 });
+
+test("mutations of a file are read or refused with a typed error", () => mutateGguf(19, 500));
