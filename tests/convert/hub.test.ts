@@ -1,10 +1,13 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { type ConvertOptions, convert } from "../../src/convert/convert.ts";
-import { isHubId } from "../../src/convert/inputs/hub.ts";
+import { openGguf } from "../../src/convert/formats/gguf.ts";
+import { localSource } from "../../src/convert/inputs/files.ts";
+import { hubSource, isHubId } from "../../src/convert/inputs/hub.ts";
 import { cli } from "../cli/run.ts";
 import { temporaryDirectory } from "./checkpoints.ts";
+import { ggufFile } from "./gguf-writer.ts";
 import { COMMIT, HubServer } from "./hub-server.ts";
 
 const VARIANTS = join(import.meta.dirname, "../fixtures/variants");
@@ -203,5 +206,56 @@ test("only what can be an id is looked for on the hub", async () => {
   await expect(convert({ source: "./not-there", out: join(temporary, "none") })).rejects.toMatchObject({
     code: "invalid_option",
     param: "source",
+  });
+});
+
+describe("a file that is read in pieces", () => {
+  const directory = join(temporary, "gguf");
+  const name = "model.gguf";
+  const data = Uint8Array.from({ length: 6_000_000 }, (_, i) => Math.imul(i, 2654435761) >>> 24);
+  mkdirSync(directory);
+  writeFileSync(
+    join(directory, name),
+    ggufFile({ tensors: [{ name: "a", dimensions: [1_500_000], type: 0, data }] }),
+  );
+
+  async function serve() {
+    server = new HubServer(ID, directory);
+    const hubUrl = await server.start();
+    return { server, source: await hubSource(ID, { hubUrl, cacheDir: join(temporary, `cache-${++count}`) }) };
+  }
+
+  test("costs what is read of it, and is the same as on disk", async () => {
+    const { server, source } = await serve();
+    const remote = (await source.open(name))!;
+    const local = (await (await localSource(directory))!.open(name))!;
+    expect(remote).toMatchObject({ name, size: local.size });
+    const { tensors } = await openGguf(remote);
+    expect(server.downloads(name)).toEqual(["bytes=0-1048575"]);
+    const [there, here] = [tensors.get("a")!, (await openGguf(local)).tensors.get("a")!];
+    expect(await there.read(1_400_000, 1000)).toEqual(await here.read(1_400_000, 1000));
+    const start = local.size - 400_000;
+    expect(server.downloads(name).slice(1)).toEqual([`bytes=${start}-${start + 3999}`]);
+    await expect(remote.read(local.size - 1, 2)).rejects.toThrow(`${name}: the file is truncated`);
+    await local.close();
+    expect(await source.open("missing.gguf")).toBeUndefined();
+  });
+
+  test("is read again when the connection breaks, and an error when it always does", async () => {
+    const { server, source } = await serve();
+    const remote = (await source.open(name))!;
+    server.breaks = { afterBytes: 1000, times: 2 };
+    expect((await remote.read(0, 20_000)).length).toBe(20_000);
+    expect(server.downloads(name).length).toBe(3);
+    server.status = 503;
+    await expect(remote.read(0, 20_000)).rejects.toMatchObject({ code: "io" });
+  });
+
+  test("lists with sizes, there and here", async () => {
+    const { source } = await serve();
+    const expected = [{ name, size: statSync(join(directory, name)).size }];
+    expect(await source.list(".gguf")).toEqual(expected);
+    expect(await (await localSource(directory))!.list(".gguf")).toEqual(expected);
+    expect(await source.list(".none")).toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { crc32, createInflateRaw } from "node:zlib";
 import { EdgeformerError } from "../../errors.ts";
-import { type ByteSource, handleSource } from "../inputs/bytes.ts";
+import { type ByteSource, checkRange, handleSource } from "../inputs/bytes.ts";
 import { printable } from "./gguf-metadata.ts";
 import { readZipDirectory, type ZipEntry, zipDataOffset } from "./zip.ts";
 
@@ -50,13 +50,13 @@ export async function archivedSource(
             .join(", ")}); unpack it and give one of them`,
     );
   const start = await zipDataOffset(archive, entry);
+  const name = entryName(archive, entry);
   if (entry.method === STORED && entry.size === entry.compressedSize)
     return {
-      name: entryName(archive, entry),
+      name,
       size: entry.size,
       async read(offset, length) {
-        if (offset < 0 || length < 0 || offset + length > entry.size)
-          throw damaged(archive, entry, `it ends at byte ${entry.size}`);
+        checkRange(name, entry.size, offset, length);
         return archive.read(start + offset, length);
       },
       close: () => archive.close(),
@@ -64,7 +64,7 @@ export async function archivedSource(
   if (entry.method !== DEFLATED)
     throw new EdgeformerError(
       "unsupported_model",
-      `${entryName(archive, entry)} is encrypted or packed with method ${entry.method}; unpack the archive and give the file`,
+      `${name} is encrypted or packed with method ${entry.method}; unpack the archive and give the file`,
     );
   if (entry.size > entry.compressedSize * MAX_RATIO)
     throw damaged(archive, entry, `it claims to unpack to ${entry.size} bytes`);

@@ -50,7 +50,8 @@ export function memorySource(bytes: Uint8Array, name: string): ByteSource {
   };
 }
 
-function checkRange(name: string, size: number, offset: number, length: number): void {
+/** @throws EdgeformerError `invalid_model` if a file of `size` bytes does not have these */
+export function checkRange(name: string, size: number, offset: number, length: number): void {
   if (offset < 0 || length < 0 || offset + length > size)
     throw new EdgeformerError(
       "invalid_model",

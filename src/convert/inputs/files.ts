@@ -1,6 +1,14 @@
-import { readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { EdgeformerError } from "../../errors.ts";
+import { type ByteSource, fileSource } from "./bytes.ts";
+
+/** A file that a checkpoint has. */
+export interface FileEntry {
+  readonly name: string;
+  /** In bytes. */
+  readonly size: number;
+}
 
 /** Where a checkpoint's files come from. */
 export interface CheckpointSource {
@@ -12,6 +20,10 @@ export interface CheckpointSource {
   readonly weightsFile?: string;
   /** Local path of a file of the checkpoint; undefined if it has none of that name. */
   file(name: string): Promise<string | undefined>;
+  /** A file of the checkpoint that is read in pieces, from the hub by ranges; undefined if it has none of that name. */
+  open(name: string): Promise<ByteSource | undefined>;
+  /** The files whose names end with `ending`, by name. */
+  list(ending: string): Promise<FileEntry[]>;
 }
 
 async function kind(path: string): Promise<"file" | "directory" | undefined> {
@@ -32,15 +44,31 @@ export async function localSource(path: string): Promise<CheckpointSource | unde
   const found = await kind(path);
   if (found === undefined) return undefined;
   const directory = found === "directory" ? resolve(path) : dirname(resolve(path));
+  const file = async (name: string) => {
+    const candidate = join(directory, name);
+    return (await kind(candidate)) === "file" ? candidate : undefined;
+  };
   return {
     label: basename(resolve(path)),
     revision: null,
     ...(found === "file" ? { weightsFile: basename(path) } : {}),
-    async file(name) {
-      const candidate = join(directory, name);
-      return (await kind(candidate)) === "file" ? candidate : undefined;
+    file,
+    async open(name) {
+      const path = await file(name);
+      return path === undefined ? undefined : fileSource(path, name);
     },
+    list: (ending) => listFiles(directory, ending),
   };
+}
+
+/** The files of a directory whose names end with `ending`, links to files included, by name. */
+export async function listFiles(directory: string, ending: string): Promise<FileEntry[]> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith(ending)).sort();
+  const stats = await Promise.all(names.map((name) => stat(join(directory, name)).catch(() => undefined)));
+  return names.flatMap((name, i) => {
+    const found = stats[i];
+    return found?.isFile() ? [{ name, size: found.size }] : [];
+  });
 }
 
 /** A JSON file of the checkpoint; undefined if there is none. */

@@ -13,7 +13,8 @@ import {
   pathsInfo,
 } from "@huggingface/hub";
 import { EdgeformerError } from "../../errors.ts";
-import type { CheckpointSource } from "./files.ts";
+import { type ByteSource, checkRange, fileSource } from "./bytes.ts";
+import { type CheckpointSource, type FileEntry, listFiles } from "./files.ts";
 
 /** Attempts to continue a download that broke off, each from where the last one ended. */
 const ATTEMPTS = 4;
@@ -124,6 +125,15 @@ export async function hubSource(id: string, options: HubOptions = {}): Promise<C
       await download.fetch(name, path);
       return path;
     },
+    async open(name) {
+      const path = join(folder, "snapshots", commit, name);
+      if (await exists(path)) return fileSource(path, name);
+      return files?.has(name) ? download.ranges(name) : undefined;
+    },
+    async list(ending) {
+      if (files === undefined) return listFiles(join(folder, "snapshots", commit), ending);
+      return download.sizes([...files].filter((name) => name.endsWith(ending)).sort());
+    },
   };
 }
 
@@ -179,6 +189,53 @@ class HubDownload {
     }
   }
 
+  /** A file whose bytes are fetched when they are read, and not kept. */
+  async ranges(name: string): Promise<ByteSource> {
+    const what = `${this.#id}, ${name}`;
+    const request = async <T>(send: () => Promise<T>): Promise<T> => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await send();
+        } catch (error) {
+          if (attempt === ATTEMPTS || !this.#mayPass(error)) throw hubError(error, what, this.#options);
+        }
+      }
+    };
+    const where = { repo: this.#id, path: name, revision: this.#commit, ...requestOptions(this.#options) };
+    const file = await request(async () => downloadFile({ ...where, xet: false }));
+    if (file === null) throw new EdgeformerError("io", `${what}: the hub no longer has it; try again`);
+    return {
+      name,
+      size: file.size,
+      async read(offset, length) {
+        checkRange(name, file.size, offset, length);
+        return request(async () => {
+          const bytes = new Uint8Array(await file.slice(offset, offset + length).arrayBuffer());
+          if (bytes.length !== length) throw new Error(`it sent ${bytes.length} bytes instead of ${length}`);
+          return bytes;
+        });
+      },
+      async close() {},
+    };
+  }
+
+  async sizes(names: string[]): Promise<FileEntry[]> {
+    if (names.length === 0) return [];
+    const where = { repo: this.#id, revision: this.#commit, ...requestOptions(this.#options) };
+    try {
+      const infos = await pathsInfo({ ...where, paths: names });
+      return infos.map(({ path, size, lfs }) => ({ name: path, size: lfs?.size ?? size }));
+    } catch (error) {
+      throw hubError(error, this.#id, this.#options);
+    }
+  }
+
+  /** Whether the same request may succeed another time. */
+  #mayPass(error: unknown): boolean {
+    const status = (error as { statusCode?: number }).statusCode ?? 500;
+    return status >= 500 && !isLocal(error) && !this.#options.signal?.aborted;
+  }
+
   /** Fills blob.incomplete, however many attempts that takes, checks it and renames it. */
   async #download(name: string, info: PathInfo, blob: string): Promise<void> {
     const incomplete = `${blob}.incomplete`;
@@ -189,9 +246,7 @@ class HubDownload {
         await this.#continue(name, incomplete, size);
         break;
       } catch (error) {
-        const status = (error as { statusCode?: number }).statusCode ?? 500;
-        const local = isLocal(error) || this.#options.signal?.aborted;
-        if (attempt === ATTEMPTS || status < 500 || local) throw error;
+        if (attempt === ATTEMPTS || !this.#mayPass(error)) throw error;
       }
     }
     const hash = info.lfs === undefined ? createHash("sha1").update(`blob ${size}\0`) : createHash("sha256");
