@@ -1,11 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { GROUP_COLUMNS, type GroupedRows } from "../../src/convert/formats/gguf-groups.ts";
-import {
-  INTEGER_LIMIT,
-  type IntegerGroups,
-  toIntegerGroups,
-} from "../../src/convert/quantize/from-grouped.ts";
+import { INTEGER_LIMIT, toIntegerGroups } from "../../src/convert/quantize/from-grouped.ts";
 
 /** One row, a group for each [step, minimum, codes]. */
 function rowOf(bits: 4 | 8, groups: readonly [number, number, ArrayLike<number>][]): GroupedRows {
@@ -27,11 +23,11 @@ function weights({ codes, steps, minima }: GroupedRows): number[] {
   );
 }
 
-function integers({ codes, steps, offsets }: IntegerGroups): number[] {
-  return Array.from(
-    codes,
-    (code, i) => steps[Math.floor(i / GROUP_COLUMNS)]! * code + offsets[Math.floor(i / GROUP_COLUMNS)]!,
-  );
+function integers(result: ReturnType<typeof toIntegerGroups>): number[] {
+  return Array.from(result.codes, (code, i) => {
+    const group = Math.floor(i / GROUP_COLUMNS);
+    return result.steps[group]! * code + (result.bits === 4 ? result.offsets[group]! : 0);
+  });
 }
 
 function squaredError(grouped: GroupedRows): number {
@@ -62,6 +58,13 @@ describe("a file's groups as integers", () => {
         const values = integers(result);
         const most = (numbers: Iterable<number>) => Math.max(...Array.from(numbers, Math.abs));
         expect(most(values)).toBeLessThanOrEqual(INTEGER_LIMIT);
+        if (result.bits === 4) {
+          // Also for codes that the group does not have.
+          expect(most(result.offsets)).toBeLessThanOrEqual(INTEGER_LIMIT);
+          expect(most(result.offsets.map((z, i) => z + 15 * result.steps[i]!))).toBeLessThanOrEqual(
+            INTEGER_LIMIT,
+          );
+        }
         expect(most(result.codes)).toBeLessThanOrEqual(bits === 4 ? 15 : 127);
         expect(most(result.steps)).toBeLessThanOrEqual(bits === 4 ? 255 : 16);
         // Coarsest: a group's range is 255 steps of 16 codes, or 16 of 255 codes; half a step, and rounding the

@@ -1,23 +1,31 @@
 import { GROUP_COLUMNS, type GroupedRows } from "../formats/gguf-groups.ts";
 
-/**
- * Rows as integers that a group of 32 columns and a row share: the weight of a code u is `scale · (step · u + offset)`.
- */
-export interface IntegerGroups {
+interface Groups {
   readonly rows: number;
   readonly columns: number;
-  readonly bits: 4 | 8;
-  /** [rows, columns]; 0 to 15 with four bits, −127 to 127 with eight. */
-  readonly codes: Uint8Array | Int8Array;
-  /** [rows, columns / 32]; 0 to 255 with four bits, 0 to 16 with eight. */
+  /** [rows, columns / 32]; up to 255 with four bits, up to 16 with eight. */
   readonly steps: Uint8Array;
-  /** [rows, columns / 32]; all 0 with eight bits. */
-  readonly offsets: Int16Array;
   /** [rows]; 0 for a row of zeros. */
   readonly scales: Float32Array;
 }
 
-/** Largest |step · code + offset|, which bounds a kernel's int32 sums. */
+/** Rows in four bits: the weight of a code u is `scale · (step · u + offset)`. */
+export interface FourBitGroups extends Groups {
+  readonly bits: 4;
+  /** [rows, columns], 0 to 15. */
+  readonly codes: Uint8Array;
+  /** [rows, columns / 32] */
+  readonly offsets: Int16Array;
+}
+
+/** Rows in eight bits with a step for each group: the weight of a code u is `scale · step · u`. */
+export interface EightBitGroups extends Groups {
+  readonly bits: 8;
+  /** [rows, columns], −127 to 127. */
+  readonly codes: Int8Array;
+}
+
+/** Largest |step · code + offset| for any code from 0 to 15, or any that there is of eight bits: it bounds a kernel's int32 sums. */
 export const INTEGER_LIMIT = 2047;
 const MAX_STEP = 255;
 /** Smaller ones are subnormal and lose digits: such a row is zero beside any other. */
@@ -39,21 +47,43 @@ const EIGHT_BIT_TARGETS = Array.from({ length: 8 }, (_, i) => 16 * TOP_SIGNED_CO
  *
  * @param grouped steps and minima must be finite
  */
-export function toIntegerGroups(grouped: GroupedRows): IntegerGroups {
+export function toIntegerGroups(grouped: GroupedRows): FourBitGroups | EightBitGroups {
   const { rows, columns, bits } = grouped;
   const groups = columns / GROUP_COLUMNS;
-  const result: IntegerGroups = {
+  const shared = {
     rows,
     columns,
-    bits,
-    codes: bits === 4 ? new Uint8Array(rows * columns) : new Int8Array(rows * columns),
     steps: new Uint8Array(rows * groups),
-    offsets: new Int16Array(rows * groups),
     scales: new Float32Array(rows),
   };
-  const row = bits === 4 ? new FourBitRow(columns) : new EightBitRow(columns);
-  const targets = bits === 4 ? FOUR_BIT_TARGETS : EIGHT_BIT_TARGETS;
-  for (let r = 0; r < rows; r++) {
+  if (bits === 4) {
+    const codes = new Uint8Array(rows * columns);
+    const result: FourBitGroups = { ...shared, bits, codes, offsets: new Int16Array(rows * groups) };
+    fitRows(grouped, new FourBitRow(columns), FOUR_BIT_TARGETS, result);
+    return result;
+  }
+  const result: EightBitGroups = { ...shared, bits, codes: new Int8Array(rows * columns) };
+  fitRows(grouped, new EightBitRow(columns), EIGHT_BIT_TARGETS, result);
+  return result;
+}
+
+/** One row of a file's groups, of which the error at a scale can be told before it is written. */
+interface RowFit<Result> {
+  /** Takes row `row` in; returns the largest magnitude that there must be room for. */
+  load(grouped: GroupedRows, row: number): number;
+  /** Squared error of the row at this scale, in units of the scale. */
+  error(scale: number): number;
+  write(scale: number, result: Result, row: number): void;
+}
+
+/** Writes each row at the best of the scales that make its largest weight one of `targets`. */
+function fitRows<Result extends Groups>(
+  grouped: GroupedRows,
+  row: RowFit<Result>,
+  targets: readonly number[],
+  result: Result,
+): void {
+  for (let r = 0; r < grouped.rows; r++) {
     const largest = row.load(grouped, r);
     let [scale, least] = [0, Number.POSITIVE_INFINITY];
     for (const target of targets) {
@@ -66,7 +96,6 @@ export function toIntegerGroups(grouped: GroupedRows): IntegerGroups {
     result.scales[r] = scale;
     row.write(scale, result, r);
   }
-  return result;
 }
 
 /** The nearest integer. Math.round takes V8 more than twice as long (measured). */
@@ -74,8 +103,13 @@ function nearest(value: number): number {
   return Math.floor(value + 0.5);
 }
 
+/** The nearest offset with which all sixteen codes, whether a group has them or not, stay within the limit. */
+function offsetInRange(offset: number, step: number): number {
+  return Math.min(Math.max(offset, -INTEGER_LIMIT), INTEGER_LIMIT - TOP_CODE * step);
+}
+
 /** One row of four-bit codes, with what the squared error of a group needs: trying a scale looks at no weight again. */
-class FourBitRow {
+class FourBitRow implements RowFit<FourBitGroups> {
   readonly #codes: Uint8Array;
   /** Of each group: step (made positive) and minimum, the codes' least, largest, mean, and squared distances from it. */
   readonly #steps: Float64Array;
@@ -99,7 +133,6 @@ class FourBitRow {
     this.#spreads = new Float64Array(groups);
   }
 
-  /** Takes row `row` in; returns its largest magnitude. */
   load({ codes, steps, minima, columns }: GroupedRows, row: number): number {
     let largest = 0;
     for (let group = 0; group < this.#steps.length; group++) {
@@ -124,12 +157,14 @@ class FourBitRow {
       this.#highest[group] = highest;
       this.#means[group] = sum / GROUP_COLUMNS;
       this.#spreads[group] = squares - (sum * sum) / GROUP_COLUMNS;
-      largest = Math.max(largest, Math.abs(size * lowest + minimum), Math.abs(size * highest + minimum));
+      // All sixteen codes must have room. Where a group has few of them, others are found that need less.
+      const [bottom, top] = highest - lowest < TOP_CODE / 2 ? [lowest, highest] : [0, TOP_CODE];
+      largest = Math.max(largest, Math.abs(size * bottom + minimum), Math.abs(size * top + minimum));
     }
     return largest;
   }
 
-  /** Squared error of the row at this scale, in units of the scale, if no weight is too large for its integers. */
+  /** The error with the file's own codes, as if they always had room: only groups of few codes may not. */
   error(scale: number): number {
     let error = 0;
     for (let group = 0; group < this.#steps.length; group++) {
@@ -142,14 +177,13 @@ class FourBitRow {
     return error;
   }
 
-  write(scale: number, { codes, steps, offsets, columns }: IntegerGroups, row: number): void {
+  write(scale: number, { codes, steps, offsets, columns }: FourBitGroups, row: number): void {
     for (let group = 0; group < this.#steps.length; group++) {
       const error = this.#fit(group, scale);
       const to = row * columns + group * GROUP_COLUMNS;
       const target = codes.subarray(to, to + GROUP_COLUMNS);
       target.set(this.#codes.subarray(group * GROUP_COLUMNS, (group + 1) * GROUP_COLUMNS));
-      const exactStep = (this.#steps[group] as number) / scale;
-      if (exactStep <= LARGEST_UNSURE_STEP || exactStep > MAX_STEP) this.#recode(group, scale, error, target);
+      if (this.#mayGain(group, scale)) this.#recode(group, scale, error, target);
       steps[to / GROUP_COLUMNS] = this.#step;
       offsets[to / GROUP_COLUMNS] = this.#offset;
     }
@@ -163,34 +197,34 @@ class FourBitRow {
     this.#step = Math.min(nearest(step), MAX_STEP);
     const slope = step - this.#step;
     // The offset takes up what rounding the step moves the codes' mean by.
-    this.#offset = Math.min(
-      Math.max(
-        nearest(minimum + slope * mean),
-        -INTEGER_LIMIT - this.#step * (this.#lowest[group] as number),
-      ),
-      INTEGER_LIMIT - this.#step * (this.#highest[group] as number),
-    );
+    this.#offset = offsetInRange(nearest(minimum + slope * mean), this.#step);
     const shift = minimum + slope * mean - this.#offset;
     return slope * slope * (this.#spreads[group] as number) + shift * shift * GROUP_COLUMNS;
+  }
+
+  /** Whether other codes than the file's own may be nearer: its step is small or too large, or its top code is. */
+  #mayGain(group: number, scale: number): boolean {
+    const step = (this.#steps[group] as number) / scale;
+    const top = (this.#minima[group] as number) / scale + TOP_CODE * step;
+    return step <= LARGEST_UNSURE_STEP || step > MAX_STEP || top > INTEGER_LIMIT || top < -INTEGER_LIMIT;
   }
 
   /**
    * Spreads all sixteen codes over the group's range and takes the nearest ones, if that is better than `least`:
    * where the row's largest weight is far above the group's, and where a group has few codes that are far apart.
    */
-  #recode(group: number, scale: number, least: number, codes: Uint8Array | Int8Array): void {
+  #recode(group: number, scale: number, least: number, codes: Uint8Array): void {
     const step = (this.#steps[group] as number) / scale;
     const minimum = (this.#minima[group] as number) / scale;
     const lowest = this.#lowest[group] as number;
     const own = this.#codes.subarray(group * GROUP_COLUMNS, (group + 1) * GROUP_COLUMNS);
     const bottom = nearest(minimum + step * lowest);
-    const offset = Math.min(Math.max(bottom, -INTEGER_LIMIT), INTEGER_LIMIT);
     const exact = (step * ((this.#highest[group] as number) - lowest)) / TOP_CODE;
     for (const candidate of [Math.max(Math.floor(exact), 1), Math.floor(exact) + 1]) {
       if (candidate > MAX_STEP) break;
-      const top = Math.min(Math.floor((INTEGER_LIMIT - offset) / candidate), TOP_CODE);
+      const offset = offsetInRange(bottom, candidate);
       const recoded = own.map((code) =>
-        Math.min(Math.max(nearest((step * code + minimum - offset) / candidate), 0), top),
+        Math.min(Math.max(nearest((step * code + minimum - offset) / candidate), 0), TOP_CODE),
       );
       let error = 0;
       for (const [i, code] of own.entries())
@@ -206,7 +240,7 @@ class FourBitRow {
 }
 
 /** One row of eight-bit codes: each group gets the smallest step with which its largest weight has a code. */
-class EightBitRow {
+class EightBitRow implements RowFit<EightBitGroups> {
   readonly #weights: Float64Array;
   readonly #largest: Float64Array;
 
@@ -215,7 +249,6 @@ class EightBitRow {
     this.#largest = new Float64Array(columns / GROUP_COLUMNS);
   }
 
-  /** Takes row `row` in; returns its largest magnitude. */
   load({ codes, steps, columns }: GroupedRows, row: number): number {
     for (let group = 0; group < this.#largest.length; group++) {
       const from = row * columns + group * GROUP_COLUMNS;
@@ -231,7 +264,6 @@ class EightBitRow {
     return this.#largest.reduce((a, b) => Math.max(a, b), 0);
   }
 
-  /** Squared error of the row at this scale, in units of the scale. */
   error(scale: number): number {
     let error = 0;
     for (let group = 0; group < this.#largest.length; group++) {
@@ -247,7 +279,7 @@ class EightBitRow {
     return error;
   }
 
-  write(scale: number, { codes, steps, columns }: IntegerGroups, row: number): void {
+  write(scale: number, { codes, steps, columns }: EightBitGroups, row: number): void {
     for (let group = 0; group < this.#largest.length; group++) {
       const step = this.#step(group, scale);
       const from = row * columns + group * GROUP_COLUMNS;
