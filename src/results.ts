@@ -54,7 +54,7 @@ export interface Score {
   perplexity: number;
 }
 
-/** What score() is to report besides. */
+/** What score() reports besides the log-probability of each token. */
 export interface ScoreOptions {
   /** Alternatives per token, 0 to 100. [0] */
   topLogprobs?: number;

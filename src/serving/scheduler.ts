@@ -55,7 +55,7 @@ function commonPrefix(a: readonly number[], b: readonly number[], limit: number)
  * Decides which rows the next batch computes (iteration-level batching, Orca, Yu et al. 2022): one for each
  * sequence that is generating, and what is left of the batch for prompts, first come, first served.
  *
- * It is bookkeeping alone: next() says what to compute, accept() takes what came of it, and whoever calls them has
+ * It keeps the books and no more: next() says what to compute, accept() takes what came of it, and the caller has
  * a stage compute in between, here and now or elsewhere and later. Sequences may be added and removed meanwhile.
  *
  * A sequence is admitted when a slot and all blocks that it can ever need are free, so that it can always finish.
@@ -212,7 +212,7 @@ export class Scheduler {
     }
   }
 
-  /** Refuses whoever has waited too long; its owner finds the error when it looks. */
+  /** Refuses those who have waited too long; their owners find the error when they look. */
   #refuse(): void {
     while (this.#waiting.length > 0 && this.steps - this.#waiting[0]!.since > this.#maxWaitSteps) {
       const { sequence } = this.#waiting.shift()!;
