@@ -1,19 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { GROUP_COLUMNS, type GroupedRows } from "../../src/convert/formats/gguf-groups.ts";
-import { INTEGER_LIMIT, toIntegerGroups } from "../../src/convert/quantize/from-grouped.ts";
+import type { GroupedRows } from "../../src/convert/formats/gguf-groups.ts";
+import { quantizeEightBitGroups } from "../../src/convert/quantize/eight-bit.ts";
+import { toIntegerGroups } from "../../src/convert/quantize/from-grouped.ts";
+import { quantizeRows } from "../../src/convert/quantize/int8.ts";
+import { GROUP_COLUMNS, INTEGER_LIMIT } from "../../src/convert/quantize/row-fit.ts";
 
 /** One row, a group for each [step, minimum, codes]. */
 function rowOf(bits: 4 | 8, groups: readonly [number, number, ArrayLike<number>][]): GroupedRows {
   const codes = groups.flatMap(([, , group]) => Array.from(group));
-  return {
+  const shared = {
     rows: 1,
     columns: codes.length,
-    bits,
-    codes: bits === 4 ? Uint8Array.from(codes) : Int8Array.from(codes),
     steps: Float32Array.from(groups, ([step]) => step),
     minima: Float32Array.from(groups, ([, minimum]) => minimum),
   };
+  return bits === 4
+    ? { ...shared, bits, codes: Uint8Array.from(codes) }
+    : { ...shared, bits, codes: Int8Array.from(codes) };
 }
 
 function weights({ codes, steps, minima }: GroupedRows): number[] {
@@ -66,8 +70,8 @@ describe("a file's groups as integers", () => {
           );
         }
         expect(most(result.codes)).toBeLessThanOrEqual(bits === 4 ? 15 : 127);
-        expect(most(result.steps)).toBeLessThanOrEqual(bits === 4 ? 255 : 16);
-        // Coarsest: a group's range is 255 steps of 16 codes, or 16 of 255 codes; half a step, and rounding the
+        expect(most(result.steps)).toBeLessThanOrEqual(255);
+        // Coarsest: a group's range is 255 steps of 16 codes, or 255 steps of 16; half a step, and rounding the
         // offset. A row whose scale would be a subnormal number is taken for zero.
         expect(most(exact.map((weight, i) => weight - result.scales[0]! * values[i]!))).toBeLessThanOrEqual(
           largest * (bits === 4 ? 130 / 1800 : 8.1 / 1584) + INTEGER_LIMIT * 2 ** -126,
@@ -130,5 +134,58 @@ describe("a file's groups as integers", () => {
     const values = integers(result);
     for (const [i, weight] of weights(grouped).entries())
       expect(Math.abs(weight - result.scales[0]! * values[i]!) / 1500).toBeLessThan(0.08);
+  });
+
+  test("keep five-bit codes in eight bits: the step is rounded, no code", () => {
+    const codes = Int8Array.from({ length: GROUP_COLUMNS }, (_, i) => i - 16);
+    const grouped = rowOf(8, [
+      [1, 0, codes],
+      [0.7, 0, codes],
+      [-0.31, 0, codes],
+    ]);
+    const result = toIntegerGroups(grouped);
+    expect([...result.codes]).toEqual([...codes, ...codes, ...codes.map((code) => -code)]);
+    const power = weights(grouped).reduce((sum, weight) => sum + weight ** 2, 0);
+    expect(Math.sqrt(squaredError(grouped) / power)).toBeLessThan(0.003);
+  });
+});
+
+describe("floats in eight bits with a step for each group", () => {
+  /** Rows of normal-like weights whose groups differ in size by a factor of 8. */
+  function rows(count: number, columns: number): Float32Array {
+    return Float32Array.from({ length: count * columns }, (_, i) => {
+      const uniform = (k: number) => (Math.imul(i * 4 + k + 1, 2654435761) >>> 0) / 2 ** 32 - 0.5;
+      return (uniform(0) + uniform(1) + uniform(2) + uniform(3)) * 2 ** (Math.floor(i / GROUP_COLUMNS) % 4);
+    });
+  }
+
+  test.each([[64], [80], [16]])("rows of %d columns, a short last group included", (columns) => {
+    const weights = rows(5, columns);
+    const { codes, steps, scales } = quantizeEightBitGroups(weights, 5, columns);
+    const groups = Math.ceil(columns / GROUP_COLUMNS);
+    expect(steps.length).toBe(5 * groups);
+    for (const [i, weight] of weights.entries()) {
+      const [row, column] = [Math.floor(i / columns), i % columns];
+      const step = steps[row * groups + Math.floor(column / GROUP_COLUMNS)]!;
+      expect(Math.abs(codes[i]!)).toBeLessThanOrEqual(127);
+      expect(Math.abs(codes[i]! * step)).toBeLessThanOrEqual(INTEGER_LIMIT);
+      expect(Math.abs(weight - scales[row]! * step * codes[i]!)).toBeLessThanOrEqual(
+        scales[row]! * step * 0.501,
+      );
+    }
+  });
+
+  test("lose half of what one scale for a row loses, or less", () => {
+    const [count, columns] = [8, 512];
+    const weights = rows(count, columns);
+    const fine = quantizeEightBitGroups(weights, count, columns);
+    const coarse = quantizeRows(weights, count, columns);
+    const error = (value: (i: number, row: number) => number) =>
+      weights.reduce((sum, weight, i) => sum + (weight - value(i, Math.floor(i / columns))) ** 2, 0);
+    const fineError = error(
+      (i, row) => fine.scales[row]! * fine.steps[Math.floor(i / GROUP_COLUMNS)]! * fine.codes[i]!,
+    );
+    const coarseError = error((i, row) => coarse.scales[row]! * coarse.values[i]!);
+    expect(fineError).toBeLessThan(coarseError / 2);
   });
 });

@@ -1,26 +1,31 @@
+import { GROUP_COLUMNS } from "../quantize/row-fit.ts";
 import { halfAt, wordAt } from "./gguf-block.ts";
 import { scaleAndMinimum } from "./gguf-block256.ts";
-
-/** Columns of a row that share a step and a minimum. */
-export const GROUP_COLUMNS = 32;
 
 /**
  * Rows of a matrix as codes of groups of 32 columns, without any loss: the weight of a code u is
  * `step · u + minimum`, rounded once to float32.
  */
-export interface GroupedRows {
+export type GroupedRows = {
   readonly rows: number;
   /** A multiple of 32. */
   readonly columns: number;
-  /** 4: codes from 0 to 15. 8: signed codes from −128 to 127, and all minima are 0. */
-  readonly bits: 4 | 8;
-  /** [rows, columns] */
-  readonly codes: Uint8Array | Int8Array;
   /** [rows, columns / 32]; of any sign. */
   readonly steps: Float32Array;
-  /** [rows, columns / 32] */
+  /** [rows, columns / 32]; all 0 with eight bits. */
   readonly minima: Float32Array;
-}
+} & (
+  | {
+      readonly bits: 4;
+      /** [rows, columns], 0 to 15. */
+      readonly codes: Uint8Array;
+    }
+  | {
+      readonly bits: 8;
+      /** [rows, columns], −128 to 127. */
+      readonly codes: Int8Array;
+    }
+);
 
 type GroupReader = (bytes: Uint8Array<ArrayBuffer>, rows: number, columns: number) => GroupedRows;
 
@@ -33,14 +38,11 @@ export function groupReader(name: string): GroupReader | undefined {
 function reader(bits: 4 | 8, fill: (bytes: Uint8Array<ArrayBuffer>, to: GroupedRows) => void): GroupReader {
   return (bytes, rows, columns) => {
     const groups = (rows * columns) / GROUP_COLUMNS;
-    const grouped: GroupedRows = {
-      rows,
-      columns,
-      bits,
-      codes: bits === 4 ? new Uint8Array(rows * columns) : new Int8Array(rows * columns),
-      steps: new Float32Array(groups),
-      minima: new Float32Array(groups),
-    };
+    const shared = { rows, columns, steps: new Float32Array(groups), minima: new Float32Array(groups) };
+    const grouped: GroupedRows =
+      bits === 4
+        ? { ...shared, bits, codes: new Uint8Array(rows * columns) }
+        : { ...shared, bits, codes: new Int8Array(rows * columns) };
     fill(bytes, grouped);
     return grouped;
   };
