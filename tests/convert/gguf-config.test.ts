@@ -266,11 +266,12 @@ describe("the tokenizer of a GGUF file", () => {
       pre: "smollm",
       merges: ["a b"],
       scores: Float32Array.of(0, -1, -2, -3),
-      types: Int32Array.of(3, 3, 3, 1),
-      bosTokenId: 1,
+      tokenTypes: Int32Array.of(3, 3, 3, 1),
+      bosId: 1,
+      eosId: 2,
       eosTokenIds: [2, 3, 0],
-      unknownTokenId: undefined,
-      addBosToken: false,
+      unknownId: undefined,
+      addBos: false,
       addSpacePrefix: undefined,
     });
     expect(ggufChatTemplates(metadata)).toEqual({

@@ -5,7 +5,7 @@ import type { GgufMetadata } from "../formats/gguf-metadata.ts";
 export const GGUF_TOKEN = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 /** The tokenizer inside a GGUF file, as the file has it (`tokenizer.ggml.…`). */
-export interface GgufTokenizer {
+export interface GgufVocabulary {
   /** What to call the file in errors. */
   file: string;
   /** "gpt2" (byte-level BPE), "llama" (SentencePiece), "bert", … */
@@ -15,18 +15,19 @@ export interface GgufTokenizer {
   /** As many as the embedding's rows. */
   tokens: readonly string[];
   /** A kind of GGUF_TOKEN for each token; undefined if all are normal. */
-  types: ArrayLike<number> | undefined;
+  tokenTypes: ArrayLike<number> | undefined;
   scores: ArrayLike<number> | undefined;
   /** "left right" in order of priority. */
   merges: readonly string[] | undefined;
-  bosTokenId: number | undefined;
-  /** Every token that ends an answer. */
+  bosId: number | undefined;
+  eosId: number | undefined;
+  unknownId: number | undefined;
+  padId: number | undefined;
+  /** Every token that ends an answer, `eosId` first. */
   eosTokenIds: number[];
-  unknownTokenId: number | undefined;
-  paddingTokenId: number | undefined;
   /** Undefined where the file leaves it to the model's kind. */
-  addBosToken: boolean | undefined;
-  addEosToken: boolean | undefined;
+  addBos: boolean | undefined;
+  addEos: boolean | undefined;
   addSpacePrefix: boolean | undefined;
   removeExtraWhitespaces: boolean | undefined;
 }
@@ -35,7 +36,7 @@ export interface GgufTokenizer {
  * @throws EdgeformerError `invalid_model` if a key is missing or of the wrong type, lists differ in length, or an id
  *   is none of the vocabulary's
  */
-export function ggufTokenizer(metadata: GgufMetadata): GgufTokenizer {
+export function ggufTokenizer(metadata: GgufMetadata): GgufVocabulary {
   const key = (name: string) => `tokenizer.ggml.${name}`;
   const tokens = metadata.required(key("tokens"), metadata.strings);
   const perToken = (name: string) => {
@@ -52,15 +53,16 @@ export function ggufTokenizer(metadata: GgufMetadata): GgufTokenizer {
     model: metadata.required(key("model"), metadata.string),
     pre: metadata.string(key("pre")),
     tokens,
-    types: perToken("token_type"),
+    tokenTypes: perToken("token_type"),
     scores: perToken("scores"),
     merges: metadata.strings(key("merges")),
-    bosTokenId: tokenId(metadata, "bos_token_id"),
+    bosId: tokenId(metadata, "bos_token_id"),
+    eosId: tokenId(metadata, "eos_token_id"),
+    unknownId: tokenId(metadata, "unknown_token_id"),
+    padId: tokenId(metadata, "padding_token_id"),
     eosTokenIds: endTokenIds(metadata),
-    unknownTokenId: tokenId(metadata, "unknown_token_id"),
-    paddingTokenId: tokenId(metadata, "padding_token_id"),
-    addBosToken: metadata.boolean(key("add_bos_token")),
-    addEosToken: metadata.boolean(key("add_eos_token")),
+    addBos: metadata.boolean(key("add_bos_token")),
+    addEos: metadata.boolean(key("add_eos_token")),
     addSpacePrefix: metadata.boolean(key("add_space_prefix")),
     removeExtraWhitespaces: metadata.boolean(key("remove_extra_whitespaces")),
   };
