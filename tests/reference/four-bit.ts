@@ -1,0 +1,51 @@
+// Naive twin of the four-bit kernels: a weight is the integer step · code + offset, and a sum is a sum.
+import type { FourBitRows } from "../../src/convert/quantize/four-bit.ts";
+import { integers } from "./random.ts";
+
+export type IntegerRows = Omit<FourBitRows, "scales">;
+
+/** The integer weights [rows, columns]. */
+export function integerWeights({ codes, steps, offsets }: IntegerRows, columns: number): Int32Array {
+  const groups = Math.ceil(columns / 32);
+  return Int32Array.from(codes, (code, i) => {
+    const group = Math.floor(i / columns) * groups + Math.floor((i % columns) / 32);
+    return steps[group]! * code + offsets[group]!;
+  });
+}
+
+/** The exact product of activations [T, K] with integer weights [N, K], as [T, N]; throws if a sum leaves int32. */
+export function bigProduct(x: Int16Array, weights: Int32Array, K: number): Int32Array {
+  const N = weights.length / K;
+  return Int32Array.from({ length: (x.length / K) * N }, (_, i) => {
+    let sum = 0n;
+    for (let k = 0; k < K; k++) sum += BigInt(x[Math.floor(i / N) * K + k]! * weights[(i % N) * K + k]!);
+    if (sum !== BigInt.asIntN(32, sum)) throw new Error(`sum ${sum} does not fit an int32`);
+    return Number(sum);
+  });
+}
+
+/** The same in float64, which is exact below 2^53. */
+export function product(x: Int16Array, weights: Int32Array, K: number): Int32Array {
+  const [T, N] = [x.length / K, weights.length / K];
+  const out = new Int32Array(T * N);
+  for (let t = 0; t < T; t++)
+    for (let n = 0; n < N; n++) {
+      let sum = 0;
+      for (let k = 0; k < K; k++) sum += x[t * K + k]! * weights[n * K + k]!;
+      if (sum !== (sum | 0)) throw new Error(`sum ${sum} does not fit an int32`);
+      out[t * N + n] = sum;
+    }
+  return out;
+}
+
+/** Random codes, steps and offsets, whose weights lie within ±2047. */
+export function randomFourBit(rows: number, columns: number, seed: number): IntegerRows {
+  const groups = rows * Math.ceil(columns / 32);
+  const steps = Uint8Array.from(integers(groups, 0, 255, seed));
+  const places = integers(groups, 0, 1 << 20, seed + 1);
+  return {
+    codes: Uint8Array.from(integers(rows * columns, 0, 15, seed + 2)),
+    steps,
+    offsets: Int16Array.from(steps, (step, i) => -2047 + (places[i]! % (4095 - 15 * step))),
+  };
+}
