@@ -74,6 +74,8 @@ export const WEIGHT_FIELDS = 8;
 export const KIND_FLOAT32 = 0;
 /** A packed int8 matrix (above) with a scale for each row. */
 export const KIND_INT8 = 1;
+/** A packed matrix of four-bit codes with a step and an offset for each group of columns (four-bit.ts). */
+export const KIND_FOUR_BIT = 2;
 
 // ── Activation functions, norms ────────────────────────────────────────────────────────────────────────────
 export const ACTIVATION_GELU_TANH = 1;

@@ -47,3 +47,5 @@ export const FOUR_BIT_STEP_BYTES = 48;
 export const FOUR_BIT_STEP_LIMIT = 255;
 /** Largest magnitude of a weight s · u + z, whatever the code is. */
 export const FOUR_BIT_LIMIT = 2047;
+/** From this many rows of activations on, weights are expanded to int16 first. */
+export const EXPANDED_ROWS = 8;

@@ -26,6 +26,7 @@ import {
   STRASSEN_RESTS,
   WEIGHT_FIELDS,
 } from "./abi.ts";
+import { EXPANDED_ROWS, FOUR_BIT_GROUP_COLUMNS } from "./four-bit.ts";
 
 // ── Regions, in the order in which they lie; each is also the index of its address in the descriptor ───────
 /** The descriptor itself. */
@@ -71,7 +72,11 @@ export const REGION_HEAD_SUMS = 20;
 export const REGION_LOGITS = 21;
 /** Scratch of the sampler: weights float32 [vocabulary], histogram, ids int32 [vocabulary]. */
 export const REGION_SAMPLER = 22;
-export const REGIONS = 23;
+/** Σx of each group of columns, for rows that are multiplied with four-bit codes as they are: int32 [rows, columns / 32]. */
+export const REGION_GROUP_SUMS = 23;
+/** 16 rows of four-bit weights within a block of columns, expanded to int16 (kernels/dot4.ts). */
+export const REGION_PANEL = 24;
+export const REGIONS = 25;
 
 /** The numbers that sizes depend on. Widths are padded as they are stored: multiples of 16. */
 export class Shape {
@@ -124,6 +129,11 @@ export function strassenBytes(columns: number): number {
   const blocks = Math.ceil(columns / BLOCK_COLUMNS);
   const tiles = columns * 4 + blocks * strassenTileBytes(0);
   return STRASSEN_WEIGHT_BYTES + STRASSEN_PRODUCTS * (MAX_ROWS / 8) * tiles;
+}
+
+/** Bytes from one row's sums of groups to the next. */
+export function groupSumsStride(columns: number): number {
+  return Math.ceil(columns / FOUR_BIT_GROUP_COLUMNS) * 4;
 }
 
 /** Positions that attention has room for; as many as a head has channels, because queries lie there first. */
@@ -180,6 +190,10 @@ export function regionBytes(region: number, shape: Shape): number {
       return shape.logitsSlots * shape.vocabulary * 4;
     case REGION_SAMPLER:
       return shape.vocabulary * 8 + HISTOGRAM_BUCKETS * 8;
+    case REGION_GROUP_SUMS:
+      return (EXPANDED_ROWS - 1) * groupSumsStride(shape.columns);
+    case REGION_PANEL:
+      return BLOCK_COLUMNS * 32;
     default:
       return 0;
   }

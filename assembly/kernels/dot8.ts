@@ -189,12 +189,12 @@ export function addSigned8(target: usize, low: v128, high: v128, sign: v128): vo
  * recent V8 runs out of registers.
  *
  * @param w int16 [k/2][8 rows][2 columns]
- * @param x int16 [4, k], k a multiple of 8
+ * @param x int16 [4, k], rows `stride` bytes apart, k a multiple of 8
  * @param first int32 [4 rows of activations, 8], rows 64 bytes apart
  * @param second likewise, or 0 for none
  * @param sign 0 to add to `second`, −1 to subtract from it
  */
-export function dot8x4(w: usize, x: usize, k: i32, first: usize, second: usize, sign: i32): void {
+export function dot8x4(w: usize, x: usize, stride: usize, k: i32, first: usize, second: usize, sign: i32): void {
   let a0 = i32x4.splat(0);
   let a1 = i32x4.splat(0);
   let b0 = i32x4.splat(0);
@@ -203,13 +203,12 @@ export function dot8x4(w: usize, x: usize, k: i32, first: usize, second: usize, 
   let c1 = i32x4.splat(0);
   let d0 = i32x4.splat(0);
   let d1 = i32x4.splat(0);
-  const stride = (<usize>k) << 1;
   let u = w;
   let xa = x;
   let xb = xa + stride;
   let xc = xb + stride;
   let xd = xc + stride;
-  const end = xb;
+  const end = x + ((<usize>k) << 1);
   while (xa < end) {
     const u0 = v128.load(u);
     const v0 = v128.load(u, 16);

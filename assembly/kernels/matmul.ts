@@ -1,10 +1,12 @@
-// Matrix products: int16 activations × packed int8 weights (dot.ts), made float32 and finished.
+// Matrix products: int16 activations × packed weights (dot8.ts, matmul4.ts), made float32 and finished.
 
-import { BLOCK_COLUMNS, GROUP_STRIPS, M_QUANTIZED_STRIDE, MAX_ROWS, TILE_ROWS } from "../abi";
+import { BLOCK_COLUMNS, GROUP_STRIPS, KIND_FOUR_BIT, M_QUANTIZED_STRIDE, MAX_ROWS, TILE_ROWS } from "../abi";
 import { pointer } from "../descriptor";
 import { REGION_QUANTIZED, REGION_ROW_SCALES, REGION_ROW_SUMS } from "../regions";
-import { biasOf, columnsOf, padded, scalesOf, stripsOf, valuesOf } from "../tensor";
+import { biasOf, columnsOf, kindOf, padded, scalesOf, stripsOf, valuesOf } from "../tensor";
 import { dot16x1, dot16x2 } from "./dot8";
+import { addRow4, halfBytes4 } from "./dot4";
+import { multiplyFourBit, prepareFourBit } from "./matmul4";
 import { GROUP_ROWS, activationFactors, blockBytes, multiplyGroups, prepareGroups } from "./strassen";
 
 /** Strips · rows that are summed before their outputs are made. */
@@ -38,8 +40,8 @@ function finish(from: usize, rowScale: f32, scales: usize, bias: usize, out: usi
 }
 
 /**
- * sums[strip, row] = weights · x[row] for the strips first … first+strips−1 of a group, block by block of columns.
- * Strassen's product takes the first 8 · `groups` rows.
+ * sums[strip, row] = int8 weights · x[row] for the strips first … first+strips−1 of a group, block by block of
+ * columns; the sums must be zeros. Strassen's product takes the first 8 · `groups` rows.
  *
  * Rows outside, strips inside: the first two rows read the strips from memory in one go, so that the processor
  * fetches ahead; the others find them in the second-level cache.
@@ -47,7 +49,6 @@ function finish(from: usize, rowScale: f32, scales: usize, bias: usize, out: usi
 function multiply(group: usize, plane: usize, groupStrips: i32, k: i32, first: i32, strips: i32, rows: i32, groups: i32): void {
   const stride = pointer(M_QUANTIZED_STRIDE);
   const targetStride = (<usize>rows) << 6;
-  memory.fill(sums, 0, (<usize>strips) * targetStride);
   let factors = activationFactors();
   for (let column = 0; column < k; column += BLOCK_COLUMNS) {
     const columns = min(BLOCK_COLUMNS, k - column);
@@ -87,38 +88,59 @@ function multiply(group: usize, plane: usize, groupStrips: i32, k: i32, first: i
  * The outputs of as many strips as fit the scratch are made together, because each strip needs one cache line
  * of scales from far away: alone, a strip would wait for memory at its end.
  *
- * @param weight record of a packed int8 matrix
+ * Four-bit strips are twice as high: a pair of strips is multiplied together, and made outputs of as far as wanted.
+ *
+ * @param weight record of a packed matrix
  * @param out float32 [rows, outputs], rows `outStride` bytes apart
  */
 export function linearStrips(weight: usize, begin: i32, end: i32, rows: i32, out: usize, outStride: usize, accumulate: bool): void {
   const k = padded(columnsOf(weight));
-  const allStrips = stripsOf(weight);
+  const isFourBit = kindOf(weight) == KIND_FOUR_BIT;
+  const allStrips = storedStrips(weight);
   const scales = scalesOf(weight);
   const bias = biasOf(weight);
   const rowScale = pointer(REGION_ROW_SCALES);
-  const together = SUMS / rows;
+  const together = (SUMS / rows) & ~1;
   const groups = prepareGroups(k, rows);
+  if (isFourBit) prepareFourBit(k, rows);
   for (let start = begin & ~(GROUP_STRIPS - 1); start < end; start += GROUP_STRIPS) {
     const group = min(allStrips - start, GROUP_STRIPS);
-    const plane = (<usize>group) * HALF_ROWS * (<usize>k);
-    const base = valuesOf(weight) + (<usize>start) * TILE_ROWS * (<usize>k);
+    const plane = (<usize>group) * planeBytes(isFourBit, k);
+    const base = valuesOf(weight) + 2 * (<usize>start) * planeBytes(isFourBit, k);
     const until = min(group, end - start);
     let first = max(begin - start, 0);
-    touch(base + HALF_ROWS * (<usize>first) * (<usize>min(k, BLOCK_COLUMNS)), plane);
+    if (isFourBit) first &= ~1;
+    touch(base + (<usize>first) * planeBytes(isFourBit, min(k, BLOCK_COLUMNS)), plane);
     for (; first < until; first += together) {
       const strips = min(together, until - first);
-      multiply(base, plane, group, k, first, strips, rows, groups);
+      memory.fill(sums, 0, ((<usize>strips + 1) & ~1) * (<usize>rows << 6));
+      if (isFourBit) multiplyFourBit(base, plane, group >> 1, k, first >> 1, (strips + 1) >> 1, rows, groups, sums);
+      else multiply(base, plane, group, k, first, strips, rows, groups);
       let at = (<usize>(start + first)) * (TILE_ROWS * 4);
       let from = sums;
       for (let s = 0; s < strips; s++) {
-        for (let r: usize = 0; r < <usize>rows; r++) {
-          finish(from, load<f32>(rowScale + (r << 2)), scales + at, bias ? bias + at : 0, out + r * outStride + at, accumulate);
-          from += 64;
-        }
+        if (start + first + s < begin) from += (<usize>rows) << 6;
+        else
+          for (let r: usize = 0; r < <usize>rows; r++) {
+            finish(from, load<f32>(rowScale + (r << 2)), scales + at, bias ? bias + at : 0, out + r * outStride + at, accumulate);
+            from += 64;
+          }
         at += TILE_ROWS * 4;
       }
     }
   }
+}
+
+/** Strips of 16 rows that are stored: four-bit ones in pairs. */
+@inline
+function storedStrips(weight: usize): i32 {
+  return kindOf(weight) == KIND_FOUR_BIT ? (stripsOf(weight) + 1) & ~1 : stripsOf(weight);
+}
+
+/** Bytes of a strip of 16 rows and k columns in one of its planes; in four bits, a pair of strips has one half in each. */
+@inline
+function planeBytes(isFourBit: bool, k: i32): usize {
+  return isFourBit ? halfBytes4(k) >> 1 : HALF_ROWS * (<usize>k);
 }
 
 /** out[r, :] = weight · x[r] + bias for the quantized rows 0 … rows−1. */
@@ -147,6 +169,10 @@ function touch(weights: usize, plane: usize): void {
 export function addRow(weight: usize, row: i32, factor: f32, out: usize): void {
   const k = padded(columnsOf(weight));
   const scale = factor * load<f32>(scalesOf(weight) + ((<usize>row) << 2));
+  if (kindOf(weight) == KIND_FOUR_BIT) {
+    addRow4(valuesOf(weight), storedStrips(weight) * TILE_ROWS, k, row, scale, out);
+    return;
+  }
   const j = row & 15;
   const strip = row >> 4;
   const start = strip & ~(GROUP_STRIPS - 1);

@@ -173,6 +173,17 @@ function combineWeights(w: usize, plane: usize, columns: i32): void {
   }
 }
 
+/** The same from weights that are int16 already: [2 halves of 8 rows][columns/2][8 rows][2 columns]. */
+function combinePanel(panel: usize, columns: i32): void {
+  const bytes = (<usize>columns) << 3;
+  const half = bytes << 1;
+  let at = pointer(REGION_STRASSEN);
+  for (const end = panel + bytes; panel < end; panel += 16, at += 16)
+    storeFactors(
+      at, bytes, v128.load(panel), v128.load(panel + bytes), v128.load(panel + half), v128.load(panel + half + bytes),
+    );
+}
+
 /** What the saturated activations of a tile lack. */
 function multiplyRests(w: usize, columns: i32, entry: usize, rests: i32, first: usize, second: usize, sign: i32): void {
   for (const end = entry + ((<usize>rests) << 3); entry < end; entry += 8) {
@@ -200,9 +211,6 @@ const SECOND: usize = memory.data<i32>([C22, C22, C22, C21, C12, NONE, NONE], 4)
 /**
  * target[row, :] += weights · x[row] for one strip, one block of columns and the rows of `groups` groups.
  *
- * Between the tiles it reads a little of the strip that comes next in memory, so that the processor goes on fetching
- * while it multiplies: 1.03x. After the last strip that is whatever follows the weights in the arena.
- *
  * @param w first plane of the strip, packed int8
  * @param plane bytes from there to the second
  * @param tile the block's factors that prepareGroups() made
@@ -210,10 +218,30 @@ const SECOND: usize = memory.data<i32>([C22, C22, C22, C21, C12, NONE, NONE], 4)
  */
 export function multiplyGroups(w: usize, plane: usize, columns: i32, tile: usize, groups: i32, target: usize): void {
   combineWeights(w, plane, columns);
+  multiplyFactors(columns, tile, groups, target, w + ((<usize>columns) << 3), plane);
+}
+
+/**
+ * The same for 16 rows of weights that are int16 already.
+ *
+ * @param panel int16 [2 halves of 8 rows][columns/2][8 rows][2 columns]
+ * @param next what is read next
+ */
+export function multiplyPanel(panel: usize, columns: i32, tile: usize, groups: i32, target: usize, next: usize): void {
+  combinePanel(panel, columns);
+  multiplyFactors(columns, tile, groups, target, next, 0);
+}
+
+/**
+ * The seven products of the weights' factors and the activations'.
+ *
+ * Between the tiles it reads a little of the strip that comes `next` in memory, so that the processor goes on fetching
+ * while it multiplies: 1.03x. After the last strip that is whatever follows the weights in the arena.
+ */
+function multiplyFactors(columns: i32, tile: usize, groups: i32, target: usize, next: usize, plane: usize): void {
   const list = (<usize>columns) << 2;
   const bytes = tileBytes(columns);
   let factor = pointer(REGION_STRASSEN);
-  let next = w + ((<usize>columns) << 3);
   let seen = 0;
   for (let i: usize = 0; i < PRODUCTS; i++) {
     let first = target + <usize>load<i32>(FIRST + (i << 2));
@@ -223,7 +251,7 @@ export function multiplyGroups(w: usize, plane: usize, columns: i32, tile: usize
     for (let g = 0; g < groups; g++) {
       seen |= load<i32>(next) | load<i32>(next, 64) | load<i32>(next + plane) | load<i32>(next + plane, 64);
       next += 128;
-      dot8x4(factor, tile, columns >> 1, first, second, sign);
+      dot8x4(factor, tile, columns, columns >> 1, first, second, sign);
       const rests = load<i32>(tile + list);
       if (rests) multiplyRests(factor, columns, tile + list + RESTS, rests, first, second, sign);
       tile += bytes;

@@ -6,6 +6,7 @@ import asc from "assemblyscript/asc";
 import {
   ARENA_START,
   KIND_FLOAT32,
+  KIND_FOUR_BIT,
   KIND_INT8,
   W_AMPLITUDE,
   W_BIAS,
@@ -16,9 +17,12 @@ import {
   W_VALUES,
   WEIGHT_FIELDS,
 } from "../../assembly/abi.ts";
+import { amplitudeOf, largestRowSum } from "../../src/convert/quantize/four-bit.ts";
 import { packMatrix } from "../../src/convert/write/pack.ts";
+import { packFourBit } from "../../src/convert/write/pack4.ts";
 import { alignUp } from "../../src/format/align.ts";
 import { KINDS } from "../../src/format/kinds.ts";
+import type { IntegerRows } from "../reference/four-bit.ts";
 
 const ENTRY = `
   import { activate4, exp4 } from "./assembly/kernels/math";
@@ -193,6 +197,26 @@ export class KernelBench {
       [W_SCALES]: this.put(scales, padded),
       [W_BIAS]: bias ? this.put(bias, padded) : 0,
       [W_AMPLITUDE]: KINDS.int8.amplitude(columns),
+    });
+  }
+
+  /** The record of a matrix in four bits, which is packed as the converter packs it. */
+  fourBitMatrix(
+    quantized: IntegerRows,
+    rows: number,
+    columns: number,
+    scales: Float32Array,
+    bias?: Float32Array,
+  ): number {
+    const padded = alignUp(rows, 16) * 4;
+    return this.record({
+      [W_KIND]: KIND_FOUR_BIT,
+      [W_ROWS]: rows,
+      [W_COLUMNS]: columns,
+      [W_VALUES]: this.put(packFourBit(quantized, rows, columns)),
+      [W_SCALES]: this.put(scales, padded),
+      [W_BIAS]: bias ? this.put(bias, padded) : 0,
+      [W_AMPLITUDE]: amplitudeOf(largestRowSum(quantized, columns)),
     });
   }
 
