@@ -17,34 +17,47 @@ interface Layer {
 const LAYERS: Layer[] = [
   { name: "assembly", holds: (path) => path.startsWith("assembly/"), inner: [], packages: [] },
   {
+    // Who runs next is plain data: nothing here knows what computes it.
+    name: "scheduling",
+    holds: (path) => /^src\/serving\/(?!engine-stage\.ts$)/.test(path),
+    inner: ["assembly", "core"],
+    packages: [],
+  },
+  {
+    name: "engine",
+    holds: (path) => /^src\/(engine\/|serving\/engine-stage\.ts$)/.test(path),
+    inner: ["assembly", "scheduling", "core"],
+    packages: ["@assemblyscript/loader"],
+  },
+  {
     name: "core",
     holds: (path) => /^src\/(?!node\/|cli\/|convert\/)/.test(path),
-    inner: ["assembly"],
-    packages: ["@assemblyscript/loader"],
+    inner: ["assembly", "scheduling", "engine"],
+    packages: [],
   },
   {
     name: "node",
     holds: (path) => path.startsWith("src/node/"),
-    inner: ["assembly", "core"],
+    inner: ["assembly", "scheduling", "engine", "core"],
     packages: ["node:"],
   },
   {
     name: "convert",
     holds: (path) => path.startsWith("src/convert/"),
-    inner: ["assembly", "core", "node"],
-    packages: ["node:", "@huggingface/hub"],
+    inner: ["assembly", "scheduling", "engine", "core", "node"],
+    packages: ["node:", "@huggingface/hub", "@huggingface/tokenizers"],
   },
   {
     name: "cli",
     holds: (path) => path.startsWith("src/cli/"),
-    inner: ["assembly", "core", "node", "convert"],
+    inner: ["assembly", "scheduling", "engine", "core", "node", "convert"],
     packages: ["node:", "commander", "@huggingface/hub"],
   },
   {
     // What both ends of the wire know.
     name: "wire",
     holds: (path) => path.startsWith("worker/openai/wire/"),
-    inner: ["core"],
+    inner: ["scheduling", "engine", "core"],
     packages: [],
   },
   {
@@ -57,13 +70,13 @@ const LAYERS: Layer[] = [
   {
     name: "page's client",
     holds: (path) => path.startsWith("worker/page/client/"),
-    inner: ["core", "wire", "page's shared data"],
+    inner: ["scheduling", "engine", "core", "wire", "page's shared data"],
     packages: [],
   },
   {
     name: "worker",
     holds: (path) => path.startsWith("worker/"),
-    inner: ["assembly", "core", "wire", "page's shared data"],
+    inner: ["assembly", "scheduling", "engine", "core", "wire", "page's shared data"],
     packages: ["cloudflare:", "hono", "zod", "@huggingface/jinja"],
   },
 ];
@@ -166,6 +179,8 @@ describe("layers", () => {
     ["src/model.ts", 'export * from "./convert/convert.ts";'],
     ["src/model.ts", 'import { Hono } from "hono";'],
     ["src/model.ts", 'const app = await import("../worker/app.ts");'],
+    ["src/serving/scheduler.ts", 'import type { Engine } from "../engine/engine.ts";'],
+    ["src/serving/step.ts", 'import { EngineStage } from "./engine-stage.ts";'],
     ["src/node/index.ts", 'import "../cli/main.ts";'],
     ["src/node/index.ts", 'import { createApp } from "../../worker/app.ts";'],
     ["src/convert/convert.ts", 'import { main } from "../cli/main.ts";'],

@@ -1,7 +1,7 @@
 // From logits to a token. The logits are read where head() left them; the vocabulary never leaves wasm.
 
-import { HISTOGRAM_BUCKETS, M_LOGITS_STRIDE } from "../abi";
-import { pointer } from "../descriptor";
+import { HISTOGRAM_BUCKETS, M_LOGITS_STRIDE, M_VOCAB } from "../abi";
+import { pointer, size } from "../descriptor";
 import { exp4, maxLane } from "../kernels/math";
 import { REGION_LOGITS, REGION_PAIRS, REGION_SAMPLER, REGION_TOP } from "../regions";
 import { random } from "./pcg32";
@@ -31,13 +31,17 @@ function largestLogit(logits: usize): f32 {
   return maxLane(largest);
 }
 
-/** Id of the largest logit, the lowest id of several. */
+/** Id of the largest logit, the lowest id of several; −1 if the logits are not numbers, which a damaged model gives. */
 function argmax(logits: usize): i32 {
   const largest = f32x4.splat(largestLogit(logits));
-  let at = logits;
-  let mask = 0;
-  while ((mask = i32x4.bitmask(f32x4.eq(v128.load(at), largest))) == 0) at += 16;
-  return <i32>((at - logits) >> 2) + ctz(mask);
+  for (let at = logits, end = logits + vocabBytes(); at < end; at += 16) {
+    const mask = i32x4.bitmask(f32x4.eq(v128.load(at), largest));
+    if (!mask) continue;
+    const id = <i32>((at - logits) >> 2) + ctz(mask);
+    // Where no logit is a number, the padding's −∞ is the largest.
+    return id < size(M_VOCAB) ? id : -1;
+  }
+  return -1;
 }
 
 /** ln Σ exp(logits), summed in float64. */
@@ -108,7 +112,8 @@ export function penalize(slot: i32, count: i32, repetition: f32, presence: f32, 
     let value = load<f32>(at);
     value = value > 0 ? value / repetition : value * repetition;
     if (times > 0) value -= presence + frequency * <f32>times;
-    store<f32>(at, value);
+    // Finite, so that the largest logit is a number whatever the penalties are.
+    store<f32>(at, min(max(value, -f32.MAX_VALUE), f32.MAX_VALUE));
   }
 }
 
@@ -184,6 +189,7 @@ function nucleus(weights: usize, count: i32, mass: f64): f32 {
  *
  * @param sequence whose random numbers to use
  * @param temperature 0 takes the likeliest token
+ * @returns the token's id; −1 if the logits are not numbers
  */
 export function sample(slot: i32, sequence: i32, temperature: f32, topK: i32, topP: f32, minP: f32): i32 {
   const logits = logitsOf(slot);
@@ -217,6 +223,8 @@ export function sample(slot: i32, sequence: i32, temperature: f32, topK: i32, to
     }
   }
 
+  // Every logit is −∞, or one is infinite: there is nothing to weigh.
+  if (count == 0) return argmax(logits);
   let smallest = minP;
   if (topP < 1) smallest = max(smallest, nucleus(weights, <i32>count, total * <f64>topP));
   let mass: f64 = 0;

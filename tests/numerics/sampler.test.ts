@@ -207,6 +207,43 @@ describe("log-probabilities", () => {
   });
 });
 
+describe("whatever the numbers, the id is valid", () => {
+  const KINDS: ReferenceSampling[] = [
+    { temperature: 0, topK: 0, topP: 1, minP: 0 },
+    { temperature: 1, topK: 0, topP: 1, minP: 0 },
+    { temperature: 2, topK: 3, topP: 0.5, minP: 0.1 },
+    { temperature: 1e-30, topK: 1, topP: 1e-30, minP: 1 },
+  ];
+  test.each(KINDS)("$temperature, $topK, $topP, $minP", (sampling) => {
+    const sets: [string, Float32Array, number[]][] = [
+      ["all impossible", new Float32Array(21).fill(-Infinity), [0]],
+      ["one infinite", Float32Array.from({ length: 21 }, (_, i) => (i === 5 ? Infinity : i)), [5]],
+      ["huge", Float32Array.from({ length: 21 }, (_, i) => (i - 10) * 3e37), [20]],
+      ["not numbers", new Float32Array(21).fill(Number.NaN), [-1]],
+    ];
+    for (const [name, logits, expected] of sets) {
+      setLogits(logits);
+      expect([name, draw(sampling, 0.7)]).toEqual([name, expected[0]]);
+    }
+  });
+
+  test("with penalties that overflow", () => {
+    const logits = gaussian(33, 4).map((v) => v * 1e3);
+    for (const repetition of [1e-38, 1e-45, 3e38]) {
+      setLogits(logits);
+      const view = bench.int32(pairs, 66);
+      for (let id = 0; id < 33; id++) view.set([id, 3], 2 * id);
+      bench.kernels.penalize(0, 33, repetition, 2, 2);
+      expect(Array.from(bench.float32(logitsAt, 33)).every(Number.isFinite)).toBe(true);
+      for (const sampling of KINDS) {
+        const id = draw(sampling, 0.3);
+        expect(id).toBeGreaterThanOrEqual(0);
+        expect(id).toBeLessThan(33);
+      }
+    }
+  });
+});
+
 describe("penalties and bias", () => {
   test("change the listed logits as their definitions say, and no other", () => {
     const logits = peaked(1003, 8);
