@@ -68,6 +68,8 @@ export const W_SCALES = 4;
 export const W_BIAS = 5;
 /** Largest int16 magnitude of the activations that this matrix is multiplied with, so that every sum fits int32. */
 export const W_AMPLITUDE = 6;
+/** uint8 [strips][groups][16], the steps of KIND_INT8_STEPS. */
+export const W_STEPS = 7;
 export const WEIGHT_FIELDS = 8;
 
 /** A vector of float32. */
@@ -76,6 +78,8 @@ export const KIND_FLOAT32 = 0;
 export const KIND_INT8 = 1;
 /** A packed matrix of four-bit codes with a step and an offset for each group of columns (four-bit.ts). */
 export const KIND_FOUR_BIT = 2;
+/** An int8 matrix packed likewise, whose groups of 32 columns have a step each (kernels/dot8-steps.ts). */
+export const KIND_INT8_STEPS = 3;
 
 // ── Activation functions, norms ────────────────────────────────────────────────────────────────────────────
 export const ACTIVATION_GELU_TANH = 1;

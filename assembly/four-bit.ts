@@ -35,8 +35,8 @@
 // one after another, then the second halves; a plane has the first BLOCK_COLUMNS columns of all its strips, then the
 // second of all of them, and so on. The kernel reads both planes side by side.
 
-/** Columns that share a step and an offset. */
-export const FOUR_BIT_GROUP_COLUMNS = 32;
+/** Columns that share a step (and an offset, in four bits). */
+export const GROUP_COLUMNS = 32;
 /** Rows of a strip; N is padded to a multiple of this. */
 export const FOUR_BIT_TILE_ROWS = 32;
 /** Strips of a group at most: as many rows as a group of int8 strips has. */

@@ -26,7 +26,7 @@ import {
   STRASSEN_RESTS,
   WEIGHT_FIELDS,
 } from "./abi.ts";
-import { EXPANDED_ROWS, FOUR_BIT_GROUP_COLUMNS } from "./four-bit.ts";
+import { EXPANDED_ROWS, GROUP_COLUMNS } from "./four-bit.ts";
 
 // ── Regions, in the order in which they lie; each is also the index of its address in the descriptor ───────
 /** The descriptor itself. */
@@ -133,7 +133,7 @@ export function strassenBytes(columns: number): number {
 
 /** Bytes from one row's sums of groups to the next. */
 export function groupSumsStride(columns: number): number {
-  return Math.ceil(columns / FOUR_BIT_GROUP_COLUMNS) * 4;
+  return Math.ceil(columns / GROUP_COLUMNS) * 4;
 }
 
 /** Positions that attention has room for; as many as a head has channels, because queries lie there first. */

@@ -1,6 +1,6 @@
 // A weight is a record of 32-bit fields (abi.ts) that is handed around as one address.
 
-import { W_AMPLITUDE, W_BIAS, W_COLUMNS, W_KIND, W_ROWS, W_SCALES, W_VALUES } from "./abi";
+import { W_AMPLITUDE, W_BIAS, W_COLUMNS, W_KIND, W_ROWS, W_SCALES, W_STEPS, W_VALUES } from "./abi";
 
 @inline
 function field(weight: usize, index: i32): u32 {
@@ -51,6 +51,12 @@ export function scalesOf(weight: usize): usize {
 @inline
 export function biasOf(weight: usize): usize {
   return field(weight, W_BIAS);
+}
+
+/** uint8 [strips][groups][16], of an int8 matrix with steps. */
+@inline
+export function stepsOf(weight: usize): usize {
+  return field(weight, W_STEPS);
 }
 
 /** Largest int16 magnitude of an activation. */

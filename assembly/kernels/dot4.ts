@@ -19,17 +19,17 @@
 // int8 on an Intel Xeon, Node 20 and 24 alike), and faster where they come from memory (1.6).
 
 import { BLOCK_COLUMNS } from "../abi";
-import { FOUR_BIT_GROUP_COLUMNS, FOUR_BIT_GROUP_STRIPS, FOUR_BIT_STEP_BYTES, FOUR_BIT_TILE_ROWS } from "../four-bit";
+import { GROUP_COLUMNS, FOUR_BIT_GROUP_STRIPS, FOUR_BIT_STEP_BYTES, FOUR_BIT_TILE_ROWS } from "../four-bit";
 import { multiplyAdd } from "./dot8";
 import { sumLanesI32 } from "./math";
 
 /** Bytes of a group's columns in the activations. */
-const GROUP: usize = FOUR_BIT_GROUP_COLUMNS * 2;
+const GROUP: usize = GROUP_COLUMNS * 2;
 
 /** Bytes of half a strip within a block of columns. */
 @inline
 export function halfBytes4(columns: i32): usize {
-  return ((<usize>columns) << 3) + <usize>((columns + FOUR_BIT_GROUP_COLUMNS - 1) / FOUR_BIT_GROUP_COLUMNS) * FOUR_BIT_STEP_BYTES;
+  return ((<usize>columns) << 3) + <usize>((columns + GROUP_COLUMNS - 1) / GROUP_COLUMNS) * FOUR_BIT_STEP_BYTES;
 }
 
 /**
@@ -311,8 +311,8 @@ const LOWEST: usize = memory.data<u16>([15, 15, 15, 15, 15, 15, 15, 15], 16);
 export function expand16(w: usize, columns: i32, target: usize): void {
   const half = (<usize>columns) << 4;
   const mask = v128.load(LOWEST);
-  for (let column = 0; column < columns; column += FOUR_BIT_GROUP_COLUMNS) {
-    const end = w + ((<usize>min(FOUR_BIT_GROUP_COLUMNS, columns - column)) << 3);
+  for (let column = 0; column < columns; column += GROUP_COLUMNS) {
+    const end = w + ((<usize>min(GROUP_COLUMNS, columns - column)) << 3);
     const steps0 = v128.load8x8_u(end);
     const steps1 = v128.load8x8_u(end, 8);
     const offsets0 = v128.load(end, 16);
@@ -355,8 +355,8 @@ export function addRow4(weights: usize, n: i32, k: i32, row: i32, scale: f32, ou
   for (let column = 0; column < k; column += BLOCK_COLUMNS) {
     const columns = min(BLOCK_COLUMNS, k - column);
     let at = plane + halfBytes4(column) * strips + halfBytes4(columns) * <usize>(strip - start);
-    for (let first = 0; first < columns; first += FOUR_BIT_GROUP_COLUMNS) {
-      const end = at + ((<usize>min(FOUR_BIT_GROUP_COLUMNS, columns - first)) << 3);
+    for (let first = 0; first < columns; first += GROUP_COLUMNS) {
+      const end = at + ((<usize>min(GROUP_COLUMNS, columns - first)) << 3);
       const step = <i32>load<u8>(end + j);
       // Stored for u − 8 in the signed rows; here they are read as unsigned, turned by 8.
       const offset = <i32>load<i16>(end + 16 + ((<usize>j) << 1)) - sign * step;

@@ -1,12 +1,13 @@
-// Matrix products: int16 activations × packed weights (dot8.ts, matmul4.ts), made float32 and finished.
+// Matrix products: int16 activations × packed weights (dot8.ts, matmul-groups.ts), made float32 and finished.
 
-import { BLOCK_COLUMNS, GROUP_STRIPS, KIND_FOUR_BIT, M_QUANTIZED_STRIDE, MAX_ROWS, TILE_ROWS } from "../abi";
+import { BLOCK_COLUMNS, GROUP_STRIPS, KIND_FOUR_BIT, KIND_INT8, KIND_INT8_STEPS, M_QUANTIZED_STRIDE, MAX_ROWS, TILE_ROWS } from "../abi";
 import { pointer } from "../descriptor";
+import { GROUP_COLUMNS } from "../four-bit";
 import { REGION_QUANTIZED, REGION_ROW_SCALES, REGION_ROW_SUMS } from "../regions";
-import { biasOf, columnsOf, kindOf, padded, scalesOf, stripsOf, valuesOf } from "../tensor";
+import { biasOf, columnsOf, kindOf, padded, scalesOf, stepsOf, stripsOf, valuesOf } from "../tensor";
 import { dot16x1, dot16x2 } from "./dot8";
 import { addRow4, halfBytes4 } from "./dot4";
-import { multiplyFourBit, prepareFourBit } from "./matmul4";
+import { multiplyCodes, prepareCodes } from "./matmul-groups";
 import { GROUP_ROWS, activationFactors, blockBytes, multiplyGroups, prepareGroups } from "./strassen";
 
 /** Strips · rows that are summed before their outputs are made. */
@@ -102,7 +103,7 @@ export function linearStrips(weight: usize, begin: i32, end: i32, rows: i32, out
   const rowScale = pointer(REGION_ROW_SCALES);
   const together = (SUMS / rows) & ~1;
   const groups = prepareGroups(k, rows);
-  if (isFourBit) prepareFourBit(k, rows);
+  if (kindOf(weight) != KIND_INT8) prepareCodes(k, rows);
   for (let start = begin & ~(GROUP_STRIPS - 1); start < end; start += GROUP_STRIPS) {
     const group = min(allStrips - start, GROUP_STRIPS);
     const plane = (<usize>group) * planeBytes(isFourBit, k);
@@ -114,8 +115,8 @@ export function linearStrips(weight: usize, begin: i32, end: i32, rows: i32, out
     for (; first < until; first += together) {
       const strips = min(together, until - first);
       memory.fill(sums, 0, ((<usize>strips + 1) & ~1) * (<usize>rows << 6));
-      if (isFourBit) multiplyFourBit(base, plane, group >> 1, k, first >> 1, (strips + 1) >> 1, rows, groups, sums);
-      else multiply(base, plane, group, k, first, strips, rows, groups);
+      if (kindOf(weight) == KIND_INT8) multiply(base, plane, group, k, first, strips, rows, groups);
+      else multiplyCodes(weight, base, plane, start, group, first, isFourBit ? (strips + 1) & ~1 : strips, rows, groups, sums);
       let at = (<usize>(start + first)) * (TILE_ROWS * 4);
       let from = sums;
       for (let s = 0; s < strips; s++) {
@@ -180,12 +181,24 @@ export function addRow(weight: usize, row: i32, factor: f32, out: usize): void {
   const plane = valuesOf(weight) + (<usize>start) * TILE_ROWS * (<usize>k) + (j & 8 ? group * HALF_ROWS * (<usize>k) : 0);
   const place = plane + <usize>(((j & 3) << 2) + ((j >> 2) & 1));
   const flip = j & 4 ? 0 : 0x80;
+  // Steps of the row's groups, 16 bytes apart.
+  let steps: usize = 0;
+  if (kindOf(weight) == KIND_INT8_STEPS) steps = stepsOf(weight) + (<usize>strip) * <usize>((k + GROUP_COLUMNS - 1) / GROUP_COLUMNS) * TILE_ROWS + j;
   for (let column = 0; column < k; column += BLOCK_COLUMNS) {
     const columns = <usize>min(BLOCK_COLUMNS, k - column);
     let at = place + HALF_ROWS * (group * (<usize>column) + (<usize>(strip - start)) * columns);
-    for (const end = at + columns * HALF_ROWS; at < end; at += 16, out += 8) {
-      store<f32>(out, load<f32>(out) + scale * <f32>(<i8>(load<u8>(at) ^ flip)));
-      store<f32>(out, load<f32>(out, 4) + scale * <f32>(<i8>(load<u8>(at, 2) ^ flip)), 4);
+    for (const end = at + columns * HALF_ROWS; at < end; ) {
+      let step = 1;
+      let groupEnd = end;
+      if (steps) {
+        step = load<u8>(steps);
+        steps += 16;
+        groupEnd = min(end, at + <usize>GROUP_COLUMNS * HALF_ROWS);
+      }
+      for (; at < groupEnd; at += 16, out += 8) {
+        store<f32>(out, load<f32>(out) + scale * <f32>(step * <i8>(load<u8>(at) ^ flip)));
+        store<f32>(out, load<f32>(out, 4) + scale * <f32>(step * <i8>(load<u8>(at, 2) ^ flip)), 4);
+      }
     }
   }
 }

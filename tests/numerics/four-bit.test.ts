@@ -1,14 +1,8 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ARENA_START } from "../../assembly/abi.ts";
-import { amplitudeOf, largestRowSum } from "../../src/convert/quantize/four-bit.ts";
+import { amplitudeOf, largestRowSum } from "../../src/convert/quantize/codes.ts";
 import { packFourBit, unpackFourBit } from "../../src/convert/write/pack4.ts";
-import {
-  bigProduct,
-  type IntegerRows,
-  integerWeights,
-  product,
-  randomFourBit,
-} from "../reference/four-bit.ts";
+import { bigProduct, type FourBitCodes, integerWeights, product, randomFourBit } from "../reference/codes.ts";
 import { integers } from "../reference/random.ts";
 import { compileKernels } from "./compile-kernels.ts";
 
@@ -116,7 +110,7 @@ function putActivations(x: Int16Array, K: number) {
 }
 
 /** All sums [rows, N] by the kernel for one row, and, with two rows, by the one for two. */
-function multiply(quantized: IntegerRows, N: number, K: number, x: Int16Array): Int32Array {
+function multiply(quantized: FourBitCodes, N: number, K: number, x: Int16Array): Int32Array {
   const rows = x.length / K;
   const weights = put(packFourBit(quantized, N, K));
   const { values, stride, sums, sumsStride } = putActivations(x, K);
@@ -139,7 +133,7 @@ function multiply(quantized: IntegerRows, N: number, K: number, x: Int16Array): 
 }
 
 /** The weights as expand16 gives them: [N, K]. */
-function expand(quantized: IntegerRows, N: number, K: number): Int32Array {
+function expand(quantized: FourBitCodes, N: number, K: number): Int32Array {
   const weights = put(packFourBit(quantized, N, K));
   const target = take(BLOCK * 32);
   const out = new Int32Array(N * K);
@@ -253,9 +247,9 @@ describe("the kernels for four-bit weights", () => {
 });
 
 /** Every code 15 or 0, the steepest step, the farthest offset. */
-function extremes(N: number, K: number): IntegerRows[] {
+function extremes(N: number, K: number): FourBitCodes[] {
   const groups = N * Math.ceil(K / 32);
-  const all = (code: number, step: number, offset: number): IntegerRows => ({
+  const all = (code: number, step: number, offset: number): FourBitCodes => ({
     codes: new Uint8Array(N * K).fill(code),
     steps: new Uint8Array(groups).fill(step),
     offsets: new Int16Array(groups).fill(offset),

@@ -8,21 +8,23 @@ import {
   KIND_FLOAT32,
   KIND_FOUR_BIT,
   KIND_INT8,
+  KIND_INT8_STEPS,
   W_AMPLITUDE,
   W_BIAS,
   W_COLUMNS,
   W_KIND,
   W_ROWS,
   W_SCALES,
+  W_STEPS,
   W_VALUES,
   WEIGHT_FIELDS,
 } from "../../assembly/abi.ts";
-import { amplitudeOf, largestRowSum } from "../../src/convert/quantize/four-bit.ts";
-import { packMatrix } from "../../src/convert/write/pack.ts";
+import { amplitudeOf, groupsOf, largestRowSum } from "../../src/convert/quantize/codes.ts";
+import { packMatrix, packSteps } from "../../src/convert/write/pack.ts";
 import { packFourBit } from "../../src/convert/write/pack4.ts";
 import { alignUp } from "../../src/format/align.ts";
 import { KINDS } from "../../src/format/kinds.ts";
-import type { IntegerRows } from "../reference/four-bit.ts";
+import type { FourBitCodes, SteppedCodes } from "../reference/codes.ts";
 
 const ENTRY = `
   import { activate4, exp4 } from "./assembly/kernels/math";
@@ -200,23 +202,27 @@ export class KernelBench {
     });
   }
 
-  /** The record of a matrix in four bits, which is packed as the converter packs it. */
-  fourBitMatrix(
-    quantized: IntegerRows,
+  /** The record of a matrix of codes with steps, packed as the converter packs it: with offsets, in four bits. */
+  codedMatrix(
+    coded: FourBitCodes | SteppedCodes,
     rows: number,
     columns: number,
     scales: Float32Array,
     bias?: Float32Array,
   ): number {
-    const padded = alignUp(rows, 16) * 4;
+    const bytes = alignUp(rows, 16) * 4;
+    const isFourBit = coded.offsets !== undefined;
     return this.record({
-      [W_KIND]: KIND_FOUR_BIT,
+      [W_KIND]: isFourBit ? KIND_FOUR_BIT : KIND_INT8_STEPS,
       [W_ROWS]: rows,
       [W_COLUMNS]: columns,
-      [W_VALUES]: this.put(packFourBit(quantized, rows, columns)),
-      [W_SCALES]: this.put(scales, padded),
-      [W_BIAS]: bias ? this.put(bias, padded) : 0,
-      [W_AMPLITUDE]: amplitudeOf(largestRowSum(quantized, columns)),
+      [W_VALUES]: this.put(
+        isFourBit ? packFourBit(coded, rows, columns) : packMatrix(coded.codes, rows, columns),
+      ),
+      [W_STEPS]: isFourBit ? 0 : this.put(packSteps(coded.steps, rows, groupsOf(columns))),
+      [W_SCALES]: this.put(scales, bytes),
+      [W_BIAS]: bias ? this.put(bias, bytes) : 0,
+      [W_AMPLITUDE]: amplitudeOf(largestRowSum(coded, columns)),
     });
   }
 

@@ -1,5 +1,5 @@
 import { BLOCK_COLUMNS, GROUP_STRIPS, TILE_PAD_K, TILE_ROWS } from "../../../assembly/abi.ts";
-import { alignUp } from "../../format/align.ts";
+import { alignUp, padded } from "../../format/align.ts";
 
 /** Flips the sign bit of the even bytes: value + 128, unsigned (assembly/abi.ts). */
 const EVEN_FLIP = 0x80;
@@ -66,4 +66,20 @@ export function unpackMatrix(packed: Uint8Array, rows: number, columns: number):
     });
   }
   return values;
+}
+
+/**
+ * The steps of an int8 matrix' groups of columns as the kernels read them, [strips][groups][16 rows]; the padding's are
+ * 0. Slices of whole strips, packed alone, follow one another.
+ *
+ * @param steps row-major [rows, groups]
+ */
+export function packSteps(steps: Uint8Array, rows: number, groups: number): Uint8Array {
+  const packed = new Uint8Array(padded(rows) * groups);
+  for (let row = 0; row < rows; row++)
+    for (let group = 0; group < groups; group++)
+      packed[(row - (row % TILE_ROWS)) * groups + group * TILE_ROWS + (row % TILE_ROWS)] = steps[
+        row * groups + group
+      ] as number;
+  return packed;
 }

@@ -1,24 +1,21 @@
 import { BLOCK_COLUMNS, TILE_PAD_K } from "../../../assembly/abi.ts";
 import {
-  FOUR_BIT_GROUP_COLUMNS,
   FOUR_BIT_GROUP_STRIPS,
   FOUR_BIT_STEP_BYTES,
   FOUR_BIT_TILE_ROWS,
+  GROUP_COLUMNS,
 } from "../../../assembly/four-bit.ts";
-import { type FourBitRows, fourBitGroups } from "../quantize/four-bit.ts";
+import { alignUp } from "../../format/align.ts";
+import { type FourBitRows, groupsOf } from "../quantize/codes.ts";
 
 /** Rows of half a strip, which are neighbours in a plane. */
 const HALF_ROWS = FOUR_BIT_TILE_ROWS / 2;
 /** Bytes of two columns of half a strip. */
 const PAIR_BYTES = 16;
 
-function alignUp(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit;
-}
-
 /** Bytes of half a strip of `columns` columns, which are a multiple of 16. */
 function halfBytes(columns: number): number {
-  return (columns / 2) * PAIR_BYTES + fourBitGroups(columns) * FOUR_BIT_STEP_BYTES;
+  return (columns / 2) * PAIR_BYTES + groupsOf(columns) * FOUR_BIT_STEP_BYTES;
 }
 
 /** Bytes of a packed [rows, columns] matrix in four bits, padding included. */
@@ -46,9 +43,9 @@ function eachGroup(
   for (let first = 0; first < columns; first += BLOCK_COLUMNS) {
     const width = Math.min(BLOCK_COLUMNS, padded - first);
     let at = plane + halfBytes(first) * count + halfBytes(width) * (strip - start);
-    for (let column = first; column < Math.min(first + width, columns); column += FOUR_BIT_GROUP_COLUMNS) {
-      const end = at + (Math.min(FOUR_BIT_GROUP_COLUMNS, first + width - column) / 2) * PAIR_BYTES;
-      visit(column / FOUR_BIT_GROUP_COLUMNS, at, end);
+    for (let column = first; column < Math.min(first + width, columns); column += GROUP_COLUMNS) {
+      const end = at + (Math.min(GROUP_COLUMNS, first + width - column) / 2) * PAIR_BYTES;
+      visit(column / GROUP_COLUMNS, at, end);
       at = end + FOUR_BIT_STEP_BYTES;
     }
   }
@@ -73,13 +70,13 @@ export function packFourBit(
   const { codes, steps, offsets } = quantized;
   const packed = new Uint8Array(packedBytes4(rows, columns));
   const view = new DataView(packed.buffer);
-  const groups = fourBitGroups(columns);
+  const groups = groupsOf(columns);
   for (let row = 0; row < rows; row++) {
     const { byte, shift, sign } = placeOf(row);
     const j = row % HALF_ROWS;
     eachGroup(rows, columns, row, (group, at, end) => {
-      const first = group * FOUR_BIT_GROUP_COLUMNS;
-      const count = Math.min(FOUR_BIT_GROUP_COLUMNS, columns - first);
+      const first = group * GROUP_COLUMNS;
+      const count = Math.min(GROUP_COLUMNS, columns - first);
       for (let c = 0; c < count; c++) {
         const place = at + (c >> 1) * PAIR_BYTES + (c & 1) * 2 + byte;
         packed[place] =
@@ -99,7 +96,7 @@ export function unpackFourBit(
   rows: number,
   columns: number,
 ): Omit<FourBitRows, "scales"> {
-  const groups = fourBitGroups(columns);
+  const groups = groupsOf(columns);
   const codes = new Uint8Array(rows * columns);
   const steps = new Uint8Array(rows * groups);
   const offsets = new Int16Array(rows * groups);
@@ -108,8 +105,8 @@ export function unpackFourBit(
     const { byte, shift, sign } = placeOf(row);
     const j = row % HALF_ROWS;
     eachGroup(rows, columns, row, (group, at, end) => {
-      const first = group * FOUR_BIT_GROUP_COLUMNS;
-      const count = Math.min(FOUR_BIT_GROUP_COLUMNS, columns - first);
+      const first = group * GROUP_COLUMNS;
+      const count = Math.min(GROUP_COLUMNS, columns - first);
       for (let c = 0; c < count; c++) {
         const place = at + (c >> 1) * PAIR_BYTES + (c & 1) * 2 + byte;
         codes[row * columns + first + c] = (((packed[place] as number) >> shift) & 15) ^ sign;

@@ -10,9 +10,16 @@ import {
   REGION_STRASSEN,
   strassenBytes,
 } from "../../assembly/regions.ts";
-import { amplitudeOf, largestRowSum } from "../../src/convert/quantize/four-bit.ts";
+import { amplitudeOf, largestRowSum } from "../../src/convert/quantize/codes.ts";
 import { alignUp } from "../../src/format/align.ts";
-import { type IntegerRows, integerWeights, product, randomFourBit } from "../reference/four-bit.ts";
+import {
+  type FourBitCodes,
+  integerWeights,
+  product,
+  randomFourBit,
+  randomStepped,
+  type SteppedCodes,
+} from "../reference/codes.ts";
 import { gaussian, integers } from "../reference/random.ts";
 import { KernelBench } from "./kernel-module.ts";
 
@@ -52,8 +59,10 @@ function putActivations(x: Int16Array, rowScales: Float32Array, K: number): () =
   return () => marks.every((mark) => bench.int32(mark, 16).every((value) => value === MARK));
 }
 
+type Random = typeof randomFourBit | typeof randomStepped;
+
 interface Problem {
-  quantized: IntegerRows;
+  coded: FourBitCodes | SteppedCodes;
   N: number;
   K: number;
   x: Int16Array;
@@ -62,11 +71,11 @@ interface Problem {
   bias: Float32Array;
 }
 
-function randomProblem(rows: number, N: number, K: number): Problem {
-  const quantized = randomFourBit(N, K, N + K);
-  const amplitude = amplitudeOf(largestRowSum(quantized, K));
+function randomProblem(rows: number, N: number, K: number, random: Random): Problem {
+  const coded = random(N, K, N + K);
+  const amplitude = amplitudeOf(largestRowSum(coded, K));
   return {
-    quantized,
+    coded,
     N,
     K,
     x: Int16Array.from(integers(rows * K, -amplitude, amplitude, rows)),
@@ -77,8 +86,8 @@ function randomProblem(rows: number, N: number, K: number): Problem {
 }
 
 /** Exact sums, then three rounded float32 operations. */
-function expected({ quantized, N, K, x, rowScales, scales, bias }: Problem): Float32Array[] {
-  const sums = product(x, integerWeights(quantized, K), K);
+function expected({ coded, N, K, x, rowScales, scales, bias }: Problem): Float32Array[] {
+  const sums = product(x, integerWeights(coded, K), K);
   return Array.from(rowScales, (rowScale, r) =>
     Float32Array.from({ length: N }, (_, n) => {
       const factor = Math.fround(rowScale * scales[n]!);
@@ -89,9 +98,9 @@ function expected({ quantized, N, K, x, rowScales, scales, bias }: Problem): Flo
 
 /** The engine's outputs of the strips begin … end−1; what it does not write stays UNTOUCHED. */
 function engine(problem: Problem, begin: number, end: number): Float32Array[] {
-  const { quantized, N, K, x, rowScales, scales, bias } = problem;
+  const { coded, N, K, x, rowScales, scales, bias } = problem;
   const isMarked = putActivations(x, rowScales, K);
-  const weight = bench.fourBitMatrix(quantized, N, K, scales, bias);
+  const weight = bench.codedMatrix(coded, N, K, scales, bias);
   const nPad = alignUp(N, 16);
   const rows = rowScales.length;
   const out = bench.take(rows * nPad * 4);
@@ -101,7 +110,10 @@ function engine(problem: Problem, begin: number, end: number): Float32Array[] {
   return Array.from({ length: rows }, (_, r) => bench.float32(out + r * nPad * 4, N).slice());
 }
 
-describe("a matrix in four bits", () => {
+describe.each<[string, Random]>([
+  ["in four bits", randomFourBit],
+  ["of int8 codes with steps", randomStepped],
+])("a matrix %s", (_, random) => {
   const shapes = [1, 2, 3, 7, 8, 13, 32, 45, 64].flatMap((rows) =>
     [
       [1, 1],
@@ -116,7 +128,7 @@ describe("a matrix in four bits", () => {
     ].map(([N, K]) => ({ rows, N: N!, K: K! })),
   );
   test.each(shapes)("gives the bits of the naive twin: $rows rows, [$N, $K]", ({ rows, N, K }) => {
-    const problem = randomProblem(rows, N, K);
+    const problem = randomProblem(rows, N, K, random);
     expect(engine(problem, 0, alignUp(N, 16) / 16)).toEqual(expected(problem));
   });
 
@@ -129,7 +141,7 @@ describe("a matrix in four bits", () => {
   ])("of some strips alone computes those, and touches no others: [%i, %i], %i to %i", (N, K, begin, end) => {
     for (const rows of [1, 3, 9]) {
       bench.reset();
-      const problem = randomProblem(rows, N, K);
+      const problem = randomProblem(rows, N, K, random);
       const wanted = expected(problem).map((row) =>
         row.map((value, n) => (n >> 4 >= begin && n >> 4 < end ? value : UNTOUCHED)),
       );
@@ -142,9 +154,9 @@ describe("a matrix in four bits", () => {
     [1100, 1605],
     [8230, 40],
   ])("is read row by row where the converter put it: [%i, %i]", (N, K) => {
-    const quantized = randomFourBit(N, K, 5);
-    const weights = integerWeights(quantized, K);
-    const weight = bench.fourBitMatrix(quantized, N, K, new Float32Array(N).fill(0.5));
+    const coded = random(N, K, 5);
+    const weights = integerWeights(coded, K);
+    const weight = bench.codedMatrix(coded, N, K, new Float32Array(N).fill(0.5));
     const kPad = alignUp(K, 16);
     const row = bench.take(kPad * 4);
     for (let n = 0; n < N; n++) {
