@@ -46,4 +46,10 @@ export type {
   TokenLogprob,
   Usage,
 } from "./results.ts";
-export { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
+export { createTokenizer } from "./text/r50k.ts";
+export {
+  type EncodeOptions,
+  parseTokenizerTable,
+  type TokenDecoder,
+  type Tokenizer,
+} from "./text/tokenizer.ts";

@@ -7,7 +7,8 @@ import { EngineStage } from "./serving/engine-stage.ts";
 import { Scheduler, type SchedulerOptions } from "./serving/scheduler.ts";
 import { Generation, Scoring, type Sequence } from "./serving/sequence.ts";
 import { step } from "./serving/step.ts";
-import { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
+import { createTokenizer } from "./text/r50k.ts";
+import type { Tokenizer } from "./text/tokenizer.ts";
 
 const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 

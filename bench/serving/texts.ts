@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { createTokenizer } from "../../src/text/tokenizer.ts";
+import { createTokenizer } from "../../src/text/r50k.ts";
 import { prompt } from "../shapes.ts";
 import type { Job } from "./task.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createTokenizer } from "../../src/text/tokenizer.ts";
+import { createTokenizer } from "../../src/text/r50k.ts";
 import { cpuSeconds, LONG, longTexts } from "./long-texts.ts";
 
 const tokenizer = createTokenizer({ type: "r50k_base", added_tokens: {} })!;

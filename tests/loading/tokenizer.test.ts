@@ -1,8 +1,8 @@
 import bpeRanks from "gpt-tokenizer/bpeRanks/r50k_base";
 import { encode } from "gpt-tokenizer/encoding/r50k_base";
 import { describe, expect, test } from "vitest";
+import { createTokenizer } from "../../src/text/r50k.ts";
 import { R50K_MERGES } from "../../src/text/r50k-merges.ts";
-import { createTokenizer } from "../../src/text/tokenizer.ts";
 import { uniform } from "../reference/random.ts";
 import { mergesTable } from "./r50k-table.ts";
 

@@ -1,5 +1,5 @@
 // GPT-2's vocabulary as vocab.json and merges.txt spell it, worked out from the ranks of r50k_base.
-import { createTokenizer } from "../../text/tokenizer.ts";
+import { createTokenizer } from "../../text/r50k.ts";
 
 /** Ids, <|endoftext|> (the last one) included. */
 export const VOCABULARY = 50257;

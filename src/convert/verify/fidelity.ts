@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import type { Fidelity, Manifest } from "../../format/manifest.ts";
 import { engineModule } from "../../node/index.ts";
-import { createTokenizer } from "../../text/tokenizer.ts";
+import { createTokenizer } from "../../text/r50k.ts";
 import type { Weights } from "../weights.ts";
 import { logSoftmax } from "./float-math.ts";
 import { EngineProbe } from "./probe.ts";

@@ -1,0 +1,92 @@
+// Finding added words in a text: at each place the longest that begins there, from the left.
+
+import { skipWhite, skipWhiteBack } from "./tokenizer-characters.ts";
+import { isWordCharacter } from "./tokenizer-settings.ts";
+import type { AddedWord } from "./tokenizer-table.ts";
+
+/** A part of a text: an added word, or what lies between two. */
+export type Section = { id: number } | { text: string; start: number };
+
+/** The words, sorted, so that those with a common beginning are neighbours: a trie without nodes. */
+export class AddedWords {
+  readonly #spellings: string[];
+  readonly #words: AddedWord[];
+  /** First UTF-16 units of words. */
+  readonly #beginnings = new Set<number>();
+
+  /** @param words what to look for, each by its spelling */
+  constructor(words: [spelling: string, word: AddedWord][]) {
+    // Where two are spelled alike, the later one counts.
+    const sorted = [...new Map(words)].sort(([a], [b]) => (a < b ? -1 : 1));
+    this.#spellings = sorted.map(([spelling]) => spelling);
+    this.#words = sorted.map(([, word]) => word);
+    for (const spelling of this.#spellings) this.#beginnings.add(spelling.charCodeAt(0));
+  }
+
+  get size(): number {
+    return this.#words.length;
+  }
+
+  /** Index of the longest word at a place, -1 if there is none. */
+  #longestAt(text: string, at: number): number {
+    let [low, high, found] = [0, this.#spellings.length, -1];
+    for (let depth = 0; low < high; depth++) {
+      // All of these agree with the text up to here; a word that ends here is the first of them.
+      if (this.#spellings[low]!.length === depth) found = low++;
+      if (at + depth >= text.length) break;
+      const unit = text.charCodeAt(at + depth);
+      low = this.#bound(low, high, depth, unit);
+      high = this.#bound(low, high, depth, unit + 1);
+    }
+    return found;
+  }
+
+  /** First of the words from `low` to `high` whose unit at `depth` is at least `unit`. */
+  #bound(low: number, high: number, depth: number, unit: number): number {
+    let [from, to] = [low, high];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.#spellings[middle]!.charCodeAt(depth) < unit) from = middle + 1;
+      else to = middle;
+    }
+    return from;
+  }
+
+  /**
+   * Cuts a text at its added words.
+   *
+   * @param special whether a special word counts; one that does not is text, and so is a word within it
+   */
+  split(text: string, special: boolean): Section[] {
+    const sections: Section[] = [];
+    let start = 0;
+    for (let at = 0; at < text.length && this.size > 0; ) {
+      const found = this.#beginnings.has(text.charCodeAt(at)) ? this.#longestAt(text, at) : -1;
+      if (found === -1) {
+        at++;
+        continue;
+      }
+      const word = this.#words[found]!;
+      const end = at + this.#spellings[found]!.length;
+      if ((special || !word.special) && (!word.singleWord || standsAlone(text, at, end))) {
+        const from = word.lstrip ? Math.max(start, skipWhiteBack(text, at)) : at;
+        if (from > start) sections.push({ text: text.slice(start, from), start });
+        sections.push({ id: word.id });
+        start = word.rstrip ? skipWhite(text, end) : end;
+      }
+      at = end;
+    }
+    if (start < text.length) sections.push({ text: text.slice(start), start });
+    return sections;
+  }
+}
+
+/** Whether what is between two places is no part of a longer word. */
+function standsAlone(text: string, start: number, end: number): boolean {
+  const after = end < text.length ? String.fromCodePoint(text.codePointAt(end)!) : "";
+  // A unit of a surrogate pair is looked at with its other half.
+  const unit = start > 0 ? text.charCodeAt(start - 1) : 0;
+  const before =
+    start === 0 ? "" : text.slice(unit >= 0xdc00 && unit < 0xe000 ? start - 2 : start - 1, start);
+  return !isWordCharacter(after) && !isWordCharacter(before);
+}
