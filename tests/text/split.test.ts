@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { proofTexts } from "../../src/convert/tokenizers/proof-texts.ts";
 import {
   type Behavior,
   type Emit,
@@ -8,7 +9,6 @@ import {
   splitLiteral,
   splitLlama3,
 } from "../../src/text/tokenizer-split.ts";
-import { randomTexts } from "./random-text.ts";
 
 const pieces = (split: (emit: Emit) => void) => {
   const found: string[] = [];
@@ -27,7 +27,7 @@ const llama3 = (digits: string) =>
     String.raw`'(?:[sStTmMdD\u017f]|[rR][eE]|[vV][eE]|[lL][lL])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}${digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
   );
 
-const texts = randomTexts(3000, 3);
+const texts = proofTexts(3000, 3, []);
 const spaces = fc.string({
   unit: fc.constantFrom(..." \n\r\t\u0085\u00a0\ufeff'sStlLreVEa1\u0663\u017f.!\u{1f642}\u{1d7d8}\u65e5"),
   maxLength: 12,
