@@ -24,14 +24,14 @@ export type { WeightKind } from "./format/kinds.ts";
 export type { ModelLayout, TensorInfo } from "./format/layout.ts";
 export {
   type Fidelity,
+  type FileInfo,
   FORMAT_VERSION,
   type Manifest,
   type ManifestFile,
   type PartInfo,
   parseManifest,
-  type TokenizerInfo,
 } from "./format/manifest.ts";
-export { loadManifest, loadModel } from "./loading/load.ts";
+export { loadManifest, loadModel, loadTokenizer } from "./loading/load.ts";
 export type { LoadOptions, ModelSource, StreamingDigest } from "./loading/load-options.ts";
 export { type Bucket, bucketSource, fetchSource } from "./loading/sources.ts";
 export { Model } from "./model.ts";
@@ -46,7 +46,6 @@ export type {
   TokenLogprob,
   Usage,
 } from "./results.ts";
-export { createTokenizer } from "./text/r50k.ts";
 export {
   type EncodeOptions,
   parseTokenizerTable,

@@ -7,7 +7,6 @@ import { EngineStage } from "./serving/engine-stage.ts";
 import { Scheduler, type SchedulerOptions } from "./serving/scheduler.ts";
 import { Generation, Scoring, type Sequence } from "./serving/sequence.ts";
 import { step } from "./serving/step.ts";
-import { createTokenizer } from "./text/r50k.ts";
 import type { Tokenizer } from "./text/tokenizer.ts";
 
 const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
@@ -24,18 +23,23 @@ export class Model {
   readonly manifest: Manifest;
   /** Positions of the longest sequence, prompt and completion together. */
   readonly context: number;
-  /** Undefined for a model whose vocabulary is not GPT-2's: it takes and gives token ids. */
+  /** Undefined for a model without a tokenizer: it takes and gives token ids. */
   readonly tokenizer: Tokenizer | undefined;
   #stage: EngineStage | undefined;
   readonly #scheduler: Scheduler;
   readonly #pause: () => Promise<void>;
 
   /** @internal loadModel makes it. */
-  constructor(manifest: Manifest, engine: Engine, options: ModelOptions = {}) {
+  constructor(
+    manifest: Manifest,
+    engine: Engine,
+    tokenizer: Tokenizer | undefined,
+    options: ModelOptions = {},
+  ) {
     this.manifest = manifest;
     this.#stage = new EngineStage(engine);
     this.context = engine.plan.context;
-    this.tokenizer = createTokenizer(manifest.tokenizer);
+    this.tokenizer = tokenizer;
     this.#scheduler = new Scheduler(engine.plan, options);
     this.#pause = options.pause ?? zeroTimeout;
   }

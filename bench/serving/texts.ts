@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
-import { createTokenizer } from "../../src/text/r50k.ts";
+import { parseTokenizerTable } from "../../src/text/tokenizer.ts";
 import { prompt } from "../shapes.ts";
 import type { Job } from "./task.ts";
 
-const tokenizer = createTokenizer({ type: "r50k_base", added_tokens: {} })!;
+const tokenizer = parseTokenizerTable(
+  readFileSync(new URL("../../models/fable/tokenizer.bin", import.meta.url)),
+);
 const encode = (text: string) => tokenizer.encode(text);
 const file = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 

@@ -120,7 +120,6 @@ function describeAttention({ layers, positions }: Inspection["recipe"]): string 
 /** The same for people. */
 export function describeModel(inspection: Inspection): string {
   const { recipe, fidelity, provenance, tokenizer } = inspection;
-  const added = tokenizer.type === "none" ? 0 : Object.keys(tokenizer.added_tokens).length;
   const rows: [string, string][] = [
     ["name", inspection.name],
     [
@@ -132,9 +131,9 @@ export function describeModel(inspection: Inspection): string {
     ["vocabulary", `${recipe.vocabSize}, ${recipe.tiedHead ? "tied" : "untied"} output head`],
     [
       "tokenizer",
-      tokenizer.type === "none"
+      tokenizer === null
         ? "none: prompts and completions are token ids"
-        : `r50k_base${added > 0 ? `, ${added} added tokens` : ""}`,
+        : `${formatBytes(tokenizer.bytes)} in ${tokenizer.file}`,
     ],
     ["context", `${recipe.maxPositions} tokens`],
     ["parameters", `${(inspection.parameters / 1e6).toFixed(1)} M`],

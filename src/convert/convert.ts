@@ -1,15 +1,24 @@
-import { writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { ConfigFields } from "../architectures/config-fields.ts";
 import { recipeOf } from "../architectures/index.ts";
 import { EdgeformerError } from "../errors.ts";
-import { FORMAT_VERSION, type Manifest, manifestFile, parseManifest } from "../format/manifest.ts";
+import {
+  type FileInfo,
+  FORMAT_VERSION,
+  type Manifest,
+  manifestFile,
+  parseManifest,
+} from "../format/manifest.ts";
+import { bundledModel } from "../node/index.ts";
+import { parseTokenizerTable } from "../text/tokenizer.ts";
 import { dialectOf } from "./dialects/index.ts";
 import { hashFiles, openCheckpoint } from "./formats/open.ts";
 import { type CheckpointSource, localSource, readJson } from "./inputs/files.ts";
 import { hubSource, isHubId } from "./inputs/hub.ts";
 import { mergeLora } from "./lora.ts";
-import { type DetectedTokenizer, detectTokenizer } from "./tokenizers/detect.ts";
+import { type ConvertedTokenizer, convertTokenizer } from "./tokenizers/convert-tokenizer.ts";
 import { chooseCorpus, measureFidelity } from "./verify/fidelity.ts";
 import { openWeights, type Weights } from "./weights.ts";
 import { writeImage } from "./write/image.ts";
@@ -79,7 +88,12 @@ async function openSource(source: CheckpointSource, options: ConvertOptions): Pr
     );
   const recipe = recipeOf(new ConfigFields(json));
   const dialect = dialectOf(recipe.architecture);
-  const tokenizer = await detectTokenizer(source, recipe.vocabSize);
+  const tokenizer = await convertTokenizer(source, {
+    rows: recipe.vocabSize,
+    bosTokenId: recipe.bosTokenId,
+    eosTokenId: recipe.eosTokenIds[0] ?? null,
+    gpt2Table: bundledTokenizer,
+  });
   let { checkpoint, paths } = await openCheckpoint(source);
   let label = source.label;
   try {
@@ -100,10 +114,21 @@ async function openSource(source: CheckpointSource, options: ConvertOptions): Pr
 
 interface OpenedSource {
   weights: Weights;
-  tokenizer: DetectedTokenizer;
+  tokenizer: ConvertedTokenizer;
   paths: string[];
   label: string;
   revision: string | null;
+}
+
+/** Writes a file of the model directory; what model.json says of it. */
+async function writeFileOf(directory: string, file: string, bytes: Uint8Array): Promise<FileInfo> {
+  await writeFile(join(directory, file), bytes);
+  return { file, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
+}
+
+/** GPT-2's own vocabulary, which the bundled model has. */
+async function bundledTokenizer(): Promise<Uint8Array> {
+  return readFile(join(bundledModel(), "tokenizer.bin"));
 }
 
 /** Writes the model into `directory`. */
@@ -113,7 +138,7 @@ async function writeModel(
   options: ConvertOptions,
 ): Promise<Manifest> {
   const { weights, label, revision, paths } = source;
-  const { tokenizer, chatTemplate } = source.tokenizer;
+  const { table, chatTemplate } = source.tokenizer;
   const report = (step: string) => (done: number, total: number) => {
     throwIfAborted(options.signal);
     options.onProgress?.(step, done, total);
@@ -126,14 +151,18 @@ async function writeModel(
     architecture: weights.recipe.architecture,
     config: weights.config,
     recipe: weights.recipe,
-    tokenizer,
+    tokenizer: table === null ? null : await writeFileOf(directory, "tokenizer.bin", table),
     tensors,
     parts,
     provenance: { source: label, revision, sha256: await hashFiles(paths) },
     ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
   };
   if (options.verify !== undefined) {
-    const corpus = chooseCorpus(manifest, options.verify === true ? undefined : options.verify);
+    const corpus = chooseCorpus(
+      manifest,
+      table === null ? undefined : parseTokenizerTable(table),
+      options.verify === true ? undefined : options.verify,
+    );
     const onProgress = (share: number) => report("verifying")(share, 1);
     manifest.fidelity = await measureFidelity(directory, manifest, weights, corpus, onProgress);
   }

@@ -11,24 +11,18 @@ export const FORMAT_VERSION = 3;
 /** Largest part that the converter writes: a Workers static asset may have 25 MiB. */
 export const MAX_PART_BYTES = 20 * 1024 * 1024;
 
-/** How text becomes token ids. */
-export type TokenizerInfo =
-  | {
-      /** GPT-2's byte-level BPE. Ids from `added_tokens` come on top of its 50257. */
-      type: "r50k_base";
-      added_tokens: Record<string, number>;
-    }
-  | {
-      /** A vocabulary that the runtime does not know: prompts and completions are token ids. */
-      type: "none";
-    };
+/** Largest tokenizer that is read; those of 262,144 tokens have about 5 MB. */
+export const MAX_TOKENIZER_BYTES = 16 * 1024 * 1024;
 
-/** One file of the memory image; parts follow each other without a gap. */
-export interface PartInfo {
+/** A file of the model directory beside the weights. */
+export interface FileInfo {
   file: string;
   bytes: number;
   sha256: string;
 }
+
+/** One file of the memory image; parts follow each other without a gap. */
+export type PartInfo = FileInfo;
 
 /** Measured by the converter against the float32 checkpoint. */
 export interface Fidelity {
@@ -51,7 +45,8 @@ export interface ManifestFile {
   architecture: string;
   /** What the recipe is made from, under Hugging Face's names, defaults filled in. */
   config: Record<string, unknown>;
-  tokenizer: TokenizerInfo;
+  /** The compiled tokenizer; null for a model that takes and gives token ids only. */
+  tokenizer: FileInfo | null;
   tensors: TensorInfo[];
   /** The image, cut into files, in order. */
   parts: PartInfo[];
@@ -96,14 +91,14 @@ function text(value: unknown, name: string): string {
   return value;
 }
 
-function parseTokenizer(value: unknown, vocabSize: number): TokenizerInfo {
-  const raw = object(value, "tokenizer");
-  if (raw.type === "none") return { type: "none" };
-  if (raw.type !== "r50k_base") fail('tokenizer.type must be "r50k_base" or "none"');
-  const added = object(raw.added_tokens ?? {}, "tokenizer.added_tokens");
-  for (const [token, id] of Object.entries(added))
-    integer(id, `tokenizer.added_tokens[${JSON.stringify(token)}]`, 0, vocabSize - 1);
-  return { type: "r50k_base", added_tokens: added as Record<string, number> };
+/** A plain file name, a size up to `maximum` and a hash. */
+function parseFile(value: unknown, name: string, maximum: number): FileInfo {
+  const raw = object(value, name);
+  const file = text(raw.file, `${name}.file`);
+  if (!/^[\w.-]+$/.test(file) || file.startsWith(".")) fail(`${name}.file is not a plain file name`);
+  const sha256 = text(raw.sha256, `${name}.sha256`);
+  if (!/^[0-9a-f]{64}$/.test(sha256)) fail(`${name}.sha256 must be 64 hexadecimal digits`);
+  return { file, bytes: integer(raw.bytes, `${name}.bytes`, 1, maximum), sha256 };
 }
 
 /**
@@ -167,14 +162,7 @@ export function parseManifest(value: unknown): Manifest {
   const architecture = text(raw.architecture, "architecture");
   const recipe = parseRecipe(architecture, config);
   const tensors = parseTensors(raw.tensors, recipe);
-  const parts = list(raw.parts, "parts").map((entry, i): PartInfo => {
-    const part = object(entry, `parts[${i}]`);
-    const file = text(part.file, `parts[${i}].file`);
-    if (!/^[\w.-]+$/.test(file) || file.startsWith(".")) fail(`parts[${i}].file is not a plain file name`);
-    const sha256 = text(part.sha256, `parts[${i}].sha256`);
-    if (!/^[0-9a-f]{64}$/.test(sha256)) fail(`parts[${i}].sha256 must be 64 hexadecimal digits`);
-    return { file, bytes: integer(part.bytes, `parts[${i}].bytes`, 1, 2 ** 31), sha256 };
-  });
+  const parts = list(raw.parts, "parts").map((entry, i) => parseFile(entry, `parts[${i}]`, 2 ** 31));
   const total = parts.reduce((sum, part) => sum + part.bytes, 0);
   const needed = imageBytes({ recipe, tensors });
   if (total !== needed) fail(`parts hold ${total} bytes, but the tensors need ${needed}`);
@@ -186,7 +174,7 @@ export function parseManifest(value: unknown): Manifest {
     architecture,
     config,
     recipe,
-    tokenizer: parseTokenizer(raw.tokenizer, recipe.vocabSize),
+    tokenizer: raw.tokenizer === null ? null : parseFile(raw.tokenizer, "tokenizer", MAX_TOKENIZER_BYTES),
     tensors,
     parts,
     provenance: {

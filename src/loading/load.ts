@@ -2,10 +2,11 @@ import { REGION_WEIGHTS } from "../../assembly/regions.ts";
 import { Engine, requireSimd } from "../engine/engine.ts";
 import { type MemoryPlan, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
-import { type Manifest, type PartInfo, parseManifest } from "../format/manifest.ts";
+import { type FileInfo, type Manifest, type PartInfo, parseManifest } from "../format/manifest.ts";
 import { toHex } from "../hex.ts";
 import { Model } from "../model.ts";
 import { MAX_GUESSES } from "../serving/prompt-lookup.ts";
+import { parseTokenizerTable, type Tokenizer } from "../text/tokenizer.ts";
 import type { LoadOptions, ModelSource, StreamingDigest } from "./load-options.ts";
 
 const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
@@ -71,31 +72,83 @@ class OpenFile {
   }
 }
 
-/** Reads and checks model.json. */
-export async function loadManifest(source: ModelSource, signal?: AbortSignal): Promise<Manifest> {
-  const decoder = new TextDecoder();
-  const file = new OpenFile(source, "model.json", signal);
-  let text = "";
-  let bytes = 0;
+/** A whole file, which must not be longer than `maximum` bytes. */
+async function readWhole(
+  source: ModelSource,
+  name: string,
+  maximum: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const file = new OpenFile(source, name, signal);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
   try {
     for await (const chunk of file.chunks()) {
-      bytes += chunk.length;
-      if (bytes > MAX_MANIFEST_BYTES)
-        throw new EdgeformerError("invalid_model", "model.json: larger than 4 MiB");
-      text += decoder.decode(chunk, { stream: true });
+      length += chunk.length;
+      if (length > maximum)
+        throw new EdgeformerError(
+          "invalid_model",
+          `${name}: longer than the ${maximum} bytes that it may have`,
+        );
+      // A source may fill one buffer again and again.
+      chunks.push(chunk.slice());
     }
   } finally {
     file.close();
   }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** Reads and checks model.json. */
+export async function loadManifest(source: ModelSource, signal?: AbortSignal): Promise<Manifest> {
+  const bytes = await readWhole(source, "model.json", MAX_MANIFEST_BYTES, signal);
   let value: unknown;
   try {
-    value = JSON.parse(text + decoder.decode());
+    value = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     throw new EdgeformerError("invalid_model", `model.json: not valid JSON (${(cause as Error).message})`, {
       cause,
     });
   }
   return parseManifest(value);
+}
+
+/** Reads, verifies and opens the tokenizer that a manifest names. */
+async function readTokenizer(
+  source: ModelSource,
+  { file, bytes: expected, sha256 }: FileInfo,
+  signal?: AbortSignal,
+): Promise<Tokenizer> {
+  const bytes = await readWhole(source, file, expected, signal);
+  if (bytes.length < expected)
+    throw new EdgeformerError(
+      "invalid_model",
+      `${file}: ends after ${bytes.length} of its ${expected} bytes`,
+    );
+  if (toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))) !== sha256)
+    throw new EdgeformerError(
+      "invalid_model",
+      `${file}: the SHA-256 is not the one in model.json; the file is damaged, copy or convert it again`,
+    );
+  return parseTokenizerTable(bytes);
+}
+
+/**
+ * The tokenizer of a model directory, without its weights.
+ *
+ * @throws EdgeformerError `invalid_model`, `io`, `aborted`; `unsupported_model` for a model that has none
+ */
+export async function loadTokenizer(source: ModelSource, signal?: AbortSignal): Promise<Tokenizer> {
+  const { tokenizer, name } = await loadManifest(source, signal);
+  if (tokenizer === null)
+    throw new EdgeformerError("unsupported_model", `${name} has no tokenizer: it takes and gives token ids`);
+  return readTokenizer(source, tokenizer, signal);
 }
 
 interface PartDigest {
@@ -248,6 +301,8 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
     );
   const manifest = await loadManifest(source, signal);
   const plan = planMemory(manifest, options);
+  const tokenizer =
+    manifest.tokenizer === null ? undefined : await readTokenizer(source, manifest.tokenizer, signal);
   const key = JSON.stringify([manifest.config, manifest.tensors, plan]);
   const engine = takeEngine(module, manifest, plan, key);
   try {
@@ -257,5 +312,5 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
     if (typeof WeakRef === "function") spares.set(module, { key, engine: new WeakRef(engine) });
     throw error;
   }
-  return new Model(manifest, engine, options);
+  return new Model(manifest, engine, tokenizer, options);
 }

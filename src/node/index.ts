@@ -7,9 +7,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileEngine } from "../engine/compile.ts";
 import { EdgeformerError } from "../errors.ts";
-import { loadModel } from "../loading/load.ts";
+import { loadModel, loadTokenizer } from "../loading/load.ts";
 import type { LoadOptions, ModelSource, StreamingDigest } from "../loading/load-options.ts";
 import type { Model } from "../model.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
 
 /** The chunks of a file, opened by the first one that is asked for: a file that nobody reads stays closed. */
 async function* readChunks(path: string): AsyncGenerator<Uint8Array> {
@@ -53,6 +54,11 @@ export function engineModule(): Promise<WebAssembly.Module> {
 /** Directory of the bundled story model. */
 export function bundledModel(): string {
   return join(packageRoot(), "models", "fable");
+}
+
+/** The tokenizer of a model directory on disk, without its weights; errors are loadTokenizer's. */
+export async function openTokenizer(directory: string): Promise<Tokenizer> {
+  return loadTokenizer(directorySource(directory));
 }
 
 /** Loads a model directory from disk with the package's engine; options and errors are loadModel's. */

@@ -19,6 +19,7 @@ export async function fourParts(): Promise<Files> {
     bytes: bytes.length,
     sha256: createHash("sha256").update(bytes).digest("hex"),
   }));
+  files.set("tokenizer.bin", new Uint8Array(await readFile(join(bundledModel(), "tokenizer.bin"))));
   return files.set("model.json", new TextEncoder().encode(JSON.stringify(manifest)));
 }
 

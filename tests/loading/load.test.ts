@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { Engine } from "../../src/engine/engine.ts";
-import { EdgeformerError, fetchSource, type LoadOptions, loadModel } from "../../src/index.ts";
+import { EdgeformerError, fetchSource, type LoadOptions, loadModel, loadTokenizer } from "../../src/index.ts";
 import { bundledModel, engineModule, openModel } from "../../src/node/index.ts";
 import { FakeSource, type Files, flipped, fourParts, PARTS } from "./directory.ts";
 
@@ -40,6 +40,9 @@ describe("parts", () => {
       "open model.json",
       "read model.json",
       "close model.json",
+      "open tokenizer.bin",
+      "read tokenizer.bin",
+      "close tokenizer.bin",
       ...[`open ${a}`, `open ${b}`, `read ${a}`, `close ${a}`],
       ...[`open ${c}`, `read ${b}`, `close ${b}`],
       ...[`open ${d}`, `read ${c}`, `close ${c}`],
@@ -77,6 +80,38 @@ describe("parts", () => {
 function cut(whole: Files, bytes: number): Files {
   return new Map(whole).set(PARTS[0]!, whole.get(PARTS[0]!)!.slice(0, bytes));
 }
+
+describe("the tokenizer", () => {
+  test("can be had without the weights", async () => {
+    const source = new FakeSource(files);
+    const tokenizer = await loadTokenizer(source);
+    expect(tokenizer.decode(tokenizer.encode("Once upon a time"))).toBe("Once upon a time");
+    expect(source.record.filter((line) => line.startsWith("open"))).toEqual([
+      "open model.json",
+      "open tokenizer.bin",
+    ]);
+  });
+
+  test.each<[string, (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>, string]>([
+    ["truncated", (bytes) => bytes.slice(0, -1), "ends after"],
+    ["too long", (bytes) => new Uint8Array(bytes.length + 1), "longer than"],
+    ["changed", (bytes) => flipped(bytes, 1000), "SHA-256"],
+  ])("that is %s is refused before any weights are read", async (_, damage, message) => {
+    const damaged = new Map(files).set("tokenizer.bin", damage(files.get("tokenizer.bin")!));
+    const source = new FakeSource(damaged);
+    const error = await failure(load({ source }));
+    expect(error.code).toBe("invalid_model");
+    expect(error.message).toContain(message);
+    expect(source.record.some((line) => line.includes("weights"))).toBe(false);
+  });
+
+  test("of a model without one is refused", async () => {
+    const manifest = JSON.parse(new TextDecoder().decode(files.get("model.json")));
+    const json = new TextEncoder().encode(JSON.stringify({ ...manifest, tokenizer: null }));
+    const error = await failure(loadTokenizer(new FakeSource(new Map(files).set("model.json", json))));
+    expect(error.code).toBe("unsupported_model");
+  });
+});
 
 describe("what is wrong with a part is told with its name, and every stream is let go of", () => {
   const damages: [name: string, damage: (files: Files, file: string) => void, code: string][] = [
@@ -234,7 +269,7 @@ describe("fetchSource", () => {
     const cancelled: string[] = [];
     const source = fetchSource(base, async (url) => {
       const file = url.slice(base.length);
-      if (file === "model.json") return new Response(files.get(file));
+      if (!PARTS.includes(file)) return new Response(files.get(file));
       return new Response(
         new ReadableStream({
           pull: (controller) => controller.enqueue(new Uint8Array(100_000)),

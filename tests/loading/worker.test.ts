@@ -49,7 +49,7 @@ describe("a model in several parts", () => {
     const running = await start(whole);
     const responses = await Promise.all(Array.from({ length: 50 }, () => complete(running)));
     expect(responses.map(({ status }) => status)).toEqual(Array(50).fill(200));
-    expect(running.opened).toEqual(["model.json", ...PARTS]);
+    expect(running.opened).toEqual(["model.json", "tokenizer.bin", ...PARTS]);
     await running.logged((line) => line.event === "model_loaded");
     const loading = running.log.filter((line) => line.event === "model_loading");
     expect(loading.map((line) => line.file)).toEqual(PARTS);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { copyFile, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,13 +16,25 @@ export const TEMPLATE = `{{ bos_token }}
     {{- '<|assistant|>\\n' }}
 {%- endif %}`;
 
-/** The bundled model in a directory of its own, with a few fields of its model.json set to something else. */
-export async function modelWith(fields: Record<string, unknown>): Promise<string> {
+/**
+ * The bundled model in a directory of its own, with a few fields of its model.json set to something else.
+ *
+ * @param fields `table` is a tokenizer.bin to put in place of the model's own
+ */
+export async function modelWith({
+  table,
+  ...fields
+}: Record<string, unknown> & { table?: Uint8Array }): Promise<string> {
   const from = bundledModel();
   const directory = await mkdtemp(join(tmpdir(), "edgeformer-chat-"));
   for (const file of await readdir(from))
     if (file !== "model.json") await copyFile(join(from, file), join(directory, file));
   const manifest = JSON.parse(await readFile(join(from, "model.json"), "utf8")) as object;
+  if (table !== undefined) {
+    await writeFile(join(directory, "tokenizer.bin"), table);
+    const sha256 = createHash("sha256").update(table).digest("hex");
+    fields.tokenizer = { file: "tokenizer.bin", bytes: table.length, sha256 };
+  }
   await writeFile(join(directory, "model.json"), JSON.stringify({ ...manifest, ...fields }));
   return directory;
 }

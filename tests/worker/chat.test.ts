@@ -8,6 +8,7 @@ import type { Model } from "../../src/index.ts";
 import { openModel } from "../../src/node/index.ts";
 import { fingerprint } from "../../worker/fingerprint.ts";
 import { chatChunkShape, chatShape } from "../../worker/openai/answer-schemas.ts";
+import { gpt2Table } from "../text/gpt2-tokenizer.ts";
 import { modelWith, TEMPLATE } from "./chat-model.ts";
 import { buildWorker, eventsOf, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
@@ -25,7 +26,7 @@ beforeAll(async () => {
   directory = await modelWith({
     name: "teller",
     chat_template: TEMPLATE,
-    tokenizer: { type: "r50k_base", added_tokens: ADDED },
+    table: gpt2Table(ADDED),
   });
   worker = await startWorker(bundle, { model: directory });
   model = await openModel(directory);
@@ -371,7 +372,7 @@ describe("a model that cannot chat says so", () => {
   });
 
   test("for want of a tokenizer", async () => {
-    expect(await ask({ chat_template: TEMPLATE, tokenizer: { type: "none" } })).toMatchObject({
+    expect(await ask({ chat_template: TEMPLATE, tokenizer: null })).toMatchObject({
       status: 404,
       message: expect.stringMatching(/no tokenizer/),
     });

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createTokenizer, type Model } from "../../src/index.ts";
+import type { Model } from "../../src/index.ts";
 import { encodeText } from "../../worker/openai/encode.ts";
 import { cpuSeconds, LONG, longTexts } from "../core/long-texts.ts";
+import { gpt2Tokenizer } from "../text/gpt2-tokenizer.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
 let bundle: string;
@@ -27,7 +28,7 @@ async function tokenize(prompt: string) {
 }
 
 const CONTEXT = 512;
-const tokenizer = createTokenizer({ type: "r50k_base", added_tokens: {} })!;
+const tokenizer = gpt2Tokenizer();
 
 describe("/tokenize", () => {
   test.each(longTexts(CONTEXT * tokenizer.longestToken))(

@@ -75,7 +75,10 @@ function encodeChat(model: Model, messages: Message[]): number[] {
   );
   return rendered
     .split(anyOf(specials.keys()))
-    .flatMap((piece) => specials.get(piece) ?? encodeText(model, piece.replaceAll(MARK, "")));
+    .flatMap(
+      (piece) =>
+        specials.get(piece) ?? encodeText(model, piece.replaceAll(MARK, ""), { addSpecialTokens: false }),
+    );
 }
 
 function spelling(tokenizer: Tokenizer, id: number | null): string {

@@ -1,4 +1,4 @@
-import type { Model } from "../../src/index.ts";
+import type { EncodeOptions, Model } from "../../src/index.ts";
 import { HttpError, invalidField } from "../errors.ts";
 
 /** What a request gets that does not fit the context. `needs` says how many tokens it would take. */
@@ -26,9 +26,9 @@ export function refuseTooLong(model: Model, characters: number): void {
  *
  * @throws HttpError 400
  */
-export function encodeText(model: Model, text: string): number[] {
+export function encodeText(model: Model, text: string, options?: EncodeOptions): number[] {
   if (!model.tokenizer)
     throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
   refuseTooLong(model, text.length);
-  return model.tokenizer.encode(text);
+  return model.tokenizer.encode(text, options);
 }

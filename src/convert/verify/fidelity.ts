@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import type { Fidelity, Manifest } from "../../format/manifest.ts";
 import { engineModule } from "../../node/index.ts";
-import { createTokenizer } from "../../text/r50k.ts";
+import type { Tokenizer } from "../../text/tokenizer.ts";
 import type { Weights } from "../weights.ts";
 import { logSoftmax } from "./float-math.ts";
 import { EngineProbe } from "./probe.ts";
@@ -32,9 +32,12 @@ function cut(ids: number[], window: number): number[][] {
  * What to measure on: `text`, or the bundled sample; for a model without a tokenizer, token ids spread evenly
  * over its vocabulary.
  */
-export function chooseCorpus(manifest: Manifest, text?: { name: string; text: string }): Corpus {
+export function chooseCorpus(
+  manifest: Manifest,
+  tokenizer: Tokenizer | undefined,
+  text?: { name: string; text: string },
+): Corpus {
   const window = Math.min(manifest.recipe.maxPositions, WINDOW);
-  const tokenizer = createTokenizer(manifest.tokenizer);
   if (tokenizer) {
     const { name, text: content } = text ?? { name: SAMPLE_TITLE, text: SAMPLE_TEXT };
     return { name, windows: cut(tokenizer.encode(content), window) };

@@ -16,7 +16,7 @@ An edgeformer model: int8 weights with one scale per output row, packed for the 
 - Converted from: ${provenance.source}${revision}
 - SHA-256 of the source's weights: \`${provenance.sha256}\`
 - Architecture: ${architecture}, ${recipe.layers.length} layers, width ${recipe.hiddenSize}, ${recipe.numHeads} heads, context ${recipe.maxPositions}, ${millions} M parameters
-- Tokenizer: ${tokenizer.type === "none" ? "none (token ids only)" : tokenizer.type}
+- Tokenizer: ${tokenizer === null ? "none (token ids only)" : tokenizer.file}
 - ${fidelity}
 
 Licence and limits are those of the source; see its model card.

@@ -58,11 +58,13 @@ function bodyOf(file: PageFile): BodyInit {
 }
 
 /** The files that loading the model reads, by name. Other files of the model directory are not served. */
-function modelFiles({ parts }: Manifest): Map<string, Pick<PageFile, "type" | "etag">> {
+function modelFiles({ parts, tokenizer }: Manifest): Map<string, Pick<PageFile, "type" | "etag">> {
   const etag = parts.map(({ sha256 }) => sha256.slice(0, 16)).join("");
   return new Map([
     ["model.json", { type: "application/json", etag }],
-    ...parts.map(({ file, sha256 }) => [file, { type: "application/octet-stream", etag: sha256 }] as const),
+    ...[...parts, ...(tokenizer ? [tokenizer] : [])].map(
+      ({ file, sha256 }) => [file, { type: "application/octet-stream", etag: sha256 }] as const,
+    ),
   ]);
 }
 
