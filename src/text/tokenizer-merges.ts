@@ -1,6 +1,8 @@
 // Byte pair encoding (Gage 1994; Sennrich et al. 2016): two neighbours that a merge names become one, the earliest-learnt
 // merge first and from the left, until no merge is left.
 
+import { EdgeformerError } from "../errors.ts";
+
 /** Merges in the order of their priority; of each, the ids of its halves and of what they make. */
 export interface MergeList {
   readonly left: Uint16Array | Uint32Array;
@@ -52,6 +54,26 @@ class Heap {
   }
 }
 
+/**
+ * Counts the slots that were taken while a hash table is filled. Less than one an entry is usual; a file that was made to
+ * collide, or that has one pair a million times, is refused before it takes minutes.
+ */
+export class ProbeCount {
+  #left: number;
+
+  constructor(entries: number) {
+    this.#left = 64 * entries + 1024;
+  }
+
+  add(): void {
+    if (--this.#left < 0)
+      throw new EdgeformerError(
+        "invalid_model",
+        "tokenizer.bin: too many of its entries collide; convert the model again",
+      );
+  }
+}
+
 /** Applies merges. A merge is found by hashing the pair of ids that it names. */
 export class Merger {
   readonly #list: MergeList;
@@ -67,9 +89,10 @@ export class Merger {
     while (slots < 2 * left.length) slots *= 2;
     this.#table = new Uint32Array(slots);
     this.#mask = slots - 1;
+    const probes = new ProbeCount(left.length);
     for (let i = 0; i < left.length; i++) {
       let slot = this.#slot(left[i]!, right[i]!);
-      while (this.#table[slot] !== 0) slot = (slot + 1) & this.#mask;
+      for (; this.#table[slot] !== 0; probes.add()) slot = (slot + 1) & this.#mask;
       this.#table[slot] = i + 1;
     }
   }

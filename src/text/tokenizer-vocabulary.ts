@@ -1,5 +1,6 @@
 // Looking things up in a compiled vocabulary: the id of a symbol, of a whole piece, and where a piece may be cut.
 
+import { ProbeCount } from "./tokenizer-merges.ts";
 import type { TokenizerTable } from "./tokenizer-table.ts";
 
 /** Code points below are looked up directly: all but the marks for spaces (U+2581) is rarer above. */
@@ -50,12 +51,13 @@ export class VocabularyIndex {
     let slots = 4;
     while (slots < 2 * tokens) slots *= 2;
     const table = new Uint32Array(slots);
+    const probes = new ProbeCount(tokens);
     const special = new Set(added.filter((word) => word.special).map(({ id }) => id));
     for (let id = 0; id < tokens; id++) {
       // The spelling of a special token is text, also where it makes a whole piece.
       if (offsets[id] === offsets[id + 1] || special.has(id)) continue;
       let slot = hashOf(spellings, offsets[id]!, offsets[id + 1]!) & (slots - 1);
-      while (table[slot] !== 0) slot = (slot + 1) & (slots - 1);
+      for (; table[slot] !== 0; probes.add()) slot = (slot + 1) & (slots - 1);
       table[slot] = id + 1;
     }
     return table;

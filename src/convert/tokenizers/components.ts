@@ -3,22 +3,9 @@
 import type { NormalizerStep, PreTokenizerStep, Strip } from "../../text/tokenizer-settings.ts";
 import type { Behavior } from "../../text/tokenizer-split.ts";
 import { damaged, flatten, isObject, type JsonObject, shown, unsupported } from "./json-value.ts";
+import { PATTERNS } from "./patterns.ts";
 
 const MARK = "\u2581";
-
-/** The regular expressions that have a scanner, as published files spell them. */
-const PATTERNS = new Map<string, PreTokenizerStep>([
-  [String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, { kind: "gpt2" }],
-  [String.raw`'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, { kind: "gpt2" }],
-  [
-    String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-    { kind: "llama3", digits: 3 },
-  ],
-  [
-    String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-    { kind: "llama3", digits: 1 },
-  ],
-]);
 
 const BEHAVIORS: Record<string, Behavior> = {
   Removed: "removed",

@@ -1,14 +1,15 @@
 // From a checkpoint's files to tokenizer.bin: read, amended, compiled, proven.
 
 import { readFile } from "node:fs/promises";
-import { EdgeformerError } from "../../errors.ts";
 import { parseTokenizerTable } from "../../text/tokenizer.ts";
 import { type CheckpointSource, readJson } from "../inputs/files.ts";
 import { readChatTemplate } from "./chat-template.ts";
 import { compileTokenizer } from "./compile.ts";
 import type { TokenizerDescription } from "./description.ts";
-import { type GgufTokenizer, readGgufTokenizer } from "./gguf.ts";
+import { readGgufTokenizer } from "./gguf.ts";
+import type { GgufVocabulary } from "./gguf-tokenizer.ts";
 import { damaged, isObject, type JsonObject, shown, unsupported } from "./json-value.ts";
+import { BYTE_LEVEL, QWEN2_PRE_TOKENIZER } from "./patterns.ts";
 import { proveTokenizer } from "./prove.ts";
 import { readSentencePiece } from "./sentencepiece.ts";
 import { amendTokenizer, namedTokens, type TokenizerConfig, tokenizerClass } from "./tokenizer-config.ts";
@@ -59,27 +60,10 @@ async function readMerges(source: CheckpointSource): Promise<string[]> {
   return lines.filter((line) => line !== "");
 }
 
-const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
 /** What transformers makes of vocab.json and merges.txt, by class. */
 const CLASSES: Record<string, Pick<JsonObject, "normalizer" | "pre_tokenizer">> = {
   GPT2Tokenizer: { normalizer: null, pre_tokenizer: BYTE_LEVEL },
-  Qwen2Tokenizer: {
-    normalizer: { type: "NFC" },
-    pre_tokenizer: {
-      type: "Sequence",
-      pretokenizers: [
-        {
-          type: "Split",
-          behavior: "Isolated",
-          invert: false,
-          pattern: {
-            Regex: String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-          },
-        },
-        { ...BYTE_LEVEL, use_regex: false },
-      ],
-    },
-  },
+  Qwen2Tokenizer: { normalizer: { type: "NFC" }, pre_tokenizer: QWEN2_PRE_TOKENIZER },
 };
 
 async function findTokenizer(source: CheckpointSource, files: TokenizerConfig): Promise<Found | undefined> {
@@ -197,12 +181,12 @@ export async function convertTokenizer(
  *
  * @throws EdgeformerError as `convertTokenizer` does, naming the key
  */
-export async function convertGgufTokenizer(gguf: GgufTokenizer, rows: number): Promise<Uint8Array> {
+export async function convertGgufTokenizer(gguf: GgufVocabulary, rows: number): Promise<Uint8Array> {
   if (gguf.tokens.length > rows)
-    throw new EdgeformerError(
-      "invalid_model",
-      `GGUF: tokenizer.ggml.tokens has ${gguf.tokens.length} entries, but the model's embedding has ${rows} rows`,
+    damaged(
+      gguf.file,
+      `tokenizer.ggml.tokens has ${gguf.tokens.length} entries, but the model's embedding has ${rows} rows`,
     );
   const { json, names, ranks } = readGgufTokenizer(gguf);
-  return compileAndProve({ file: "GGUF", json, ...(ranks && { ranks }) }, names, {});
+  return compileAndProve({ file: gguf.file, json, ...(ranks && { ranks }) }, names, {});
 }

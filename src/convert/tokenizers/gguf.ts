@@ -1,49 +1,11 @@
 // The vocabulary inside a GGUF file, as the tokenizer.json that says the same.
 
 import type { TokenizerDescription } from "./description.ts";
+import type { GgufVocabulary } from "./gguf-tokenizer.ts";
 import { damaged, shown, unsupported } from "./json-value.ts";
+import { BYTE_LEVEL, DIGITS_THEN_BYTE_LEVEL, LLAMA3_PRE_TOKENIZER, QWEN2_PRE_TOKENIZER } from "./patterns.ts";
 import { describeTokenizerJson, type TokenizerJson } from "./tokenizer-json.ts";
 import { scoredJson, TYPE, templateProcessing, typedVocabulary } from "./typed-vocabulary.ts";
-
-/** What a GGUF file's `tokenizer.ggml.*` keys say. */
-export interface GgufTokenizer {
-  /** `model`: "gpt2" is byte-level BPE, "llama" is SentencePiece's. */
-  model: string;
-  /** `pre`: how a byte-level vocabulary cuts texts. */
-  pre?: string | undefined;
-  tokens: readonly string[];
-  /** `token_type`: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte. [all normal] */
-  tokenTypes?: ArrayLike<number> | undefined;
-  /** `scores`, of "llama": the higher, the earlier a token is merged. */
-  scores?: ArrayLike<number> | undefined;
-  /** `merges`, of "gpt2": "left right". */
-  merges?: readonly string[] | undefined;
-  bosId?: number | undefined;
-  eosId?: number | undefined;
-  unknownId?: number | undefined;
-  padId?: number | undefined;
-  addBos?: boolean | undefined;
-  addEos?: boolean | undefined;
-  addSpacePrefix?: boolean | undefined;
-}
-
-const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
-const split = (digits: string) => ({
-  type: "Sequence",
-  pretokenizers: [
-    {
-      type: "Split",
-      behavior: "Isolated",
-      invert: false,
-      pattern: {
-        Regex: String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}${digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-      },
-    },
-    { ...BYTE_LEVEL, use_regex: false },
-  ],
-});
-const DIGITS = { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, BYTE_LEVEL] };
-const LLAMA3 = { pre_tokenizer: split("{1,3}"), ignore_merges: true, addBos: true };
 
 interface Pre {
   pre_tokenizer: unknown;
@@ -53,58 +15,36 @@ interface Pre {
   addBos?: boolean;
 }
 
-/** The pre-tokenizers that llama.cpp names, where we have the pattern. */
+const LLAMA3: Pre = { pre_tokenizer: LLAMA3_PRE_TOKENIZER, ignore_merges: true, addBos: true };
+/** llama.cpp leaves the normalizer out; Qwen's own tokenizer has it. */
+const QWEN2: Pre = { pre_tokenizer: QWEN2_PRE_TOKENIZER, normalizer: { type: "NFC" } };
+
+/** The pre-tokenizers by llama.cpp's names for them, where we have the pattern. */
 const PRE = new Map<string, Pre>([
   ...["gpt-2", "phi-2", "mpt", "olmo"].map((name): [string, Pre] => [name, { pre_tokenizer: BYTE_LEVEL }]),
-  ...["smollm", "starcoder", "refact"].map((name): [string, Pre] => [name, { pre_tokenizer: DIGITS }]),
-  ...["llama-bpe", "llama3", "llama-v3"].map((name): [string, Pre] => [name, LLAMA3]),
-  // llama.cpp leaves the normalizer out; Qwen's own tokenizer has it.
-  ...["qwen2", "deepseek-r1-qwen"].map((name): [string, Pre] => [
+  ...["smollm", "starcoder", "refact"].map((name): [string, Pre] => [
     name,
-    { pre_tokenizer: split(""), normalizer: { type: "NFC" } },
+    { pre_tokenizer: DIGITS_THEN_BYTE_LEVEL },
   ]),
+  ...["llama-bpe", "llama3", "llama-v3"].map((name): [string, Pre] => [name, LLAMA3]),
+  ...["qwen2", "deepseek-r1-qwen"].map((name): [string, Pre] => [name, QWEN2]),
 ]);
 
-const FILE = "GGUF";
-
-/** Names and ids of BOS and the like, each checked. */
-function namedIds(gguf: GgufTokenizer): Record<string, number> {
-  const keys = {
-    bos_token: "bosId",
-    eos_token: "eosId",
-    unk_token: "unknownId",
-    pad_token: "padId",
-  } as const;
-  const ids: Record<string, number> = {};
-  for (const [name, key] of Object.entries(keys)) {
-    const id = gguf[key];
-    if (id === undefined) continue;
-    if (!Number.isInteger(id) || id < 0 || id >= gguf.tokens.length)
-      damaged(
-        FILE,
-        `tokenizer.ggml.${name.replace("unk", "unknown").replace("pad", "padding")}_id is ${id}, but there are ${gguf.tokens.length} tokens`,
-      );
-    ids[name] = id;
-  }
-  return ids;
+/** Ids of BOS and the like, under the names that templates have for them. */
+function namedIds({ bosId, eosId, unknownId, padId }: GgufVocabulary): Record<string, number> {
+  const ids = { bos_token: bosId, eos_token: eosId, unk_token: unknownId, pad_token: padId };
+  return Object.fromEntries(
+    Object.entries(ids).filter((entry): entry is [string, number] => entry[1] !== undefined),
+  );
 }
 
 /** Reads the vocabulary: its tokenizer.json, names of special tokens, and priorities where merges share them. */
-export function readGgufTokenizer(gguf: GgufTokenizer): {
+export function readGgufTokenizer(gguf: GgufVocabulary): {
   json: TokenizerJson;
   names: Record<string, string>;
   ranks?: number[];
 } {
-  const { model, tokens, tokenTypes, scores } = gguf;
-  for (const [what, list] of [
-    ["token_type", tokenTypes],
-    ["scores", scores],
-  ] as const)
-    if (list && list.length !== tokens.length)
-      damaged(
-        FILE,
-        `tokenizer.ggml.${what} has ${list.length} entries, but there are ${tokens.length} tokens`,
-      );
+  const { file, model, tokens, tokenTypes, scores } = gguf;
   const named = namedIds(gguf);
   const around = (defaults: boolean) => {
     const bos = (gguf.addBos ?? defaults) && named.bos_token !== undefined ? [named.bos_token] : [];
@@ -117,9 +57,11 @@ export function readGgufTokenizer(gguf: GgufTokenizer): {
       ? TYPE.control
       : (tokenTypes?.[id] ?? TYPE.normal),
   );
-  const vocabulary = typedVocabulary(tokens, types, FILE, "tokenizer.ggml.tokens");
+  const vocabulary = typedVocabulary(tokens, types, file, "tokenizer.ggml.tokens");
   if (model === "llama") {
-    if (!scores) damaged(FILE, "tokenizer.ggml.scores is missing");
+    if (!scores) damaged(file, "tokenizer.ggml.scores is missing");
+    if (gguf.removeExtraWhitespaces)
+      unsupported(file, "tokenizer.ggml.remove_extra_whitespaces is true, which is not known");
     const scored = scoredJson(vocabulary, {
       scores,
       unknownId: named.unk_token,
@@ -129,14 +71,14 @@ export function readGgufTokenizer(gguf: GgufTokenizer): {
     return { ...scored, names };
   }
   if (model !== "gpt2")
-    unsupported(FILE, `tokenizer.ggml.model is ${shown(model)}, and only "gpt2" and "llama" are known`);
+    unsupported(file, `tokenizer.ggml.model is ${shown(model)}, and only "gpt2" and "llama" are known`);
   const pre = PRE.get(gguf.pre ?? "");
   if (!pre)
     unsupported(
-      FILE,
+      file,
       `tokenizer.ggml.pre is ${shown(gguf.pre)}, and only ${[...PRE.keys()].join(", ")} are known`,
     );
-  if (!gguf.merges) damaged(FILE, "tokenizer.ggml.merges is missing");
+  if (!gguf.merges) damaged(file, "tokenizer.ggml.merges is missing");
   const json = {
     added_tokens: vocabulary.added_tokens,
     normalizer: pre.normalizer ?? null,
@@ -158,7 +100,7 @@ export function readGgufTokenizer(gguf: GgufTokenizer): {
  * @throws EdgeformerError `invalid_model` for a damaged vocabulary, `unsupported_model` for one that is not known,
  *   naming the key and the value
  */
-export function describeGgufTokenizer(gguf: GgufTokenizer): TokenizerDescription {
+export function describeGgufTokenizer(gguf: GgufVocabulary): TokenizerDescription {
   const { json, names, ranks } = readGgufTokenizer(gguf);
-  return { ...describeTokenizerJson(json, names, FILE), ...(ranks && { ranks }) };
+  return { ...describeTokenizerJson(json, names, gguf.file), ...(ranks && { ranks }) };
 }
