@@ -30,7 +30,12 @@ const ROLE_FIELDS: Record<TensorRole, number> = {
   mlpOutput: abi.L_MLP_OUTPUT,
 };
 
-const SECTION_FIELDS = { values: abi.W_VALUES, scales: abi.W_SCALES, bias: abi.W_BIAS };
+const SECTION_FIELDS = {
+  values: abi.W_VALUES,
+  scales: abi.W_SCALES,
+  steps: abi.W_STEPS,
+  bias: abi.W_BIAS,
+};
 
 function layerField(layer: number, field: number): number {
   return abi.M_LAYERS_START + layer * abi.LAYER_FIELDS + field;
@@ -89,13 +94,13 @@ function writeRecord(
   put: (field: number, value: number) => void,
   record: number,
   tensor: TensorSpec,
-  { kind, offset }: TensorInfo,
+  { kind, offset, amplitude }: TensorInfo,
   weights: number,
 ): void {
   put(record + abi.W_KIND, KINDS[kind].code);
   put(record + abi.W_ROWS, tensor.rows);
   put(record + abi.W_COLUMNS, tensor.columns);
-  put(record + abi.W_AMPLITUDE, KINDS[kind].amplitude(tensor.columns));
+  put(record + abi.W_AMPLITUDE, amplitude ?? KINDS[kind].amplitude!(tensor.columns));
   for (const section of sectionsOf(tensor, kind).sections)
     put(record + SECTION_FIELDS[section.name], weights + offset + section.offset);
 }

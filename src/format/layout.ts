@@ -17,11 +17,13 @@ export interface TensorInfo {
   offset: number;
   /** Bytes from there to the next tensor: its sections and what aligns them. */
   bytes: number;
+  /** Largest int16 magnitude of the activations that it is multiplied with, where that depends on its weights. */
+  amplitude?: number;
 }
 
-/** A stretch of a tensor: its values, its scales, its bias. */
+/** A stretch of a tensor: its values, its scales, its groups' steps, its bias. */
 export interface Section {
-  name: "values" | "scales" | "bias";
+  name: "values" | "scales" | "steps" | "bias";
   /** First byte, counted from the tensor's. */
   offset: number;
   bytes: number;

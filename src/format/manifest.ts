@@ -2,7 +2,7 @@ import { ConfigFields } from "../architectures/config-fields.ts";
 import { recipeOf } from "../architectures/index.ts";
 import type { Recipe } from "../architectures/recipe.ts";
 import { EdgeformerError } from "../errors.ts";
-import { isWeightKind, KINDS } from "./kinds.ts";
+import { INT16_MAX, isWeightKind, KINDS } from "./kinds.ts";
 import { imageBytes, placeTensors, type TensorInfo } from "./layout.ts";
 
 /** The version of the model directory's format that this library reads and writes. */
@@ -141,6 +141,8 @@ function parseTensors(value: unknown, recipe: Recipe): TensorInfo[] {
         fail(
           `tensors[${i}].${key} is ${JSON.stringify(found[key])}, but the configuration needs ${JSON.stringify(expected[key])} (${expected.name})`,
         );
+    if (KINDS[expected.kind].amplitude === undefined)
+      expected.amplitude = integer(found.amplitude, `tensors[${i}].amplitude`, 1, INT16_MAX);
   });
   return tensors;
 }

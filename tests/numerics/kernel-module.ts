@@ -198,7 +198,7 @@ export class KernelBench {
       [W_VALUES]: this.put(packMatrix(values, rows, columns)),
       [W_SCALES]: this.put(scales, padded),
       [W_BIAS]: bias ? this.put(bias, padded) : 0,
-      [W_AMPLITUDE]: KINDS.int8.amplitude(columns),
+      [W_AMPLITUDE]: KINDS.int8.amplitude!(columns),
     });
   }
 
