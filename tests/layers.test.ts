@@ -33,7 +33,8 @@ const LAYERS: Layer[] = [
     name: "core",
     holds: (path) => /^src\/(?!node\/|cli\/|convert\/)/.test(path),
     inner: ["assembly", "scheduling", "engine"],
-    packages: [],
+    // Only what renders chat templates needs it; the rest asks for that when it is called.
+    packages: ["@huggingface/jinja"],
   },
   {
     name: "node",

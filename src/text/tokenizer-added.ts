@@ -27,12 +27,15 @@ export class AddedWords {
     return this.#words.length;
   }
 
-  /** Index of the longest word at a place, -1 if there is none. */
-  #longestAt(text: string, at: number): number {
+  /** Index of the longest word at a place that `counts`, -1 if there is none. */
+  #longestAt(text: string, at: number, counts: (word: AddedWord, end: number) => boolean): number {
     let [low, high, found] = [0, this.#spellings.length, -1];
     for (let depth = 0; low < high; depth++) {
       // All of these agree with the text up to here; a word that ends here is the first of them.
-      if (this.#spellings[low]!.length === depth) found = low++;
+      if (this.#spellings[low]!.length === depth) {
+        if (counts(this.#words[low]!, at + depth)) found = low;
+        low++;
+      }
       if (at + depth >= text.length) break;
       const unit = text.charCodeAt(at + depth);
       low = this.#bound(low, high, depth, unit);
@@ -55,20 +58,23 @@ export class AddedWords {
   /**
    * Cuts a text at its added words.
    *
-   * @param special whether a special word counts; one that does not is text, and so is a word within it
+   * @param special whether a special word counts; one that does not is text, and so is a word within it. Or where one
+   *   counts: then the longest of those that do is taken.
    */
-  split(text: string, special: boolean): Section[] {
+  split(text: string, special: boolean | ((start: number, end: number) => boolean)): Section[] {
     const sections: Section[] = [];
     let start = 0;
     for (let at = 0; at < text.length && this.size > 0; ) {
-      const found = this.#beginnings.has(text.charCodeAt(at)) ? this.#longestAt(text, at) : -1;
+      const counts = (word: AddedWord, end: number) =>
+        typeof special === "boolean" || !word.special || special(at, end);
+      const found = this.#beginnings.has(text.charCodeAt(at)) ? this.#longestAt(text, at, counts) : -1;
       if (found === -1) {
         at++;
         continue;
       }
       const word = this.#words[found]!;
       const end = at + this.#spellings[found]!.length;
-      if ((special || !word.special) && (!word.singleWord || standsAlone(text, at, end))) {
+      if ((special !== false || !word.special) && (!word.singleWord || standsAlone(text, at, end))) {
         const from = word.lstrip ? Math.max(start, skipWhiteBack(text, at)) : at;
         if (from > start) sections.push({ text: text.slice(start, from), start });
         sections.push({ id: word.id });

@@ -9,8 +9,11 @@ import { VocabularyIndex } from "./tokenizer-vocabulary.ts";
 export interface EncodeOptions {
   /** Put the ids around the text that its tokenizer wants there, such as BOS. [true] */
   addSpecialTokens?: boolean;
-  /** Take the spelling of a special token for that token. Otherwise it is text and has no power. [false] */
-  allowSpecial?: boolean;
+  /**
+   * Take the spelling of a special token for that token: everywhere, or where this says so of the UTF-16 units from
+   * `start` to before `end`. Otherwise it is text and has no power. [false]
+   */
+  allowSpecial?: boolean | ((start: number, end: number) => boolean);
 }
 
 /** Gives the bytes of one token after the other, as they follow each other in a text. */
@@ -97,13 +100,22 @@ class CompiledTokenizer implements Tokenizer {
     const { settings } = this.#table;
     const out: number[] = addSpecialTokens ? [...settings.prefix] : [];
     const encodePiece = (piece: string) => this.#encodePiece(piece, out);
-    for (const section of this.#raw.split(text, allowSpecial)) {
+    const isAllowed = typeof allowSpecial === "function" ? allowSpecial : undefined;
+    for (const section of this.#raw.split(text, isAllowed ?? allowSpecial === true)) {
       if ("id" in section) {
         out.push(section.id);
         continue;
       }
       const normalized = normalize(section.text, settings);
-      for (const part of this.#normalized.split(normalized, allowSpecial)) {
+      // Places of a normalized text are not those of the text itself: there the whole section is asked about.
+      const from = section.start;
+      const isAllowedWithin =
+        isAllowed &&
+        ((start: number, end: number) =>
+          normalized === section.text
+            ? isAllowed(from + start, from + end)
+            : isAllowed(from, from + section.text.length));
+      for (const part of this.#normalized.split(normalized, isAllowedWithin ?? allowSpecial === true)) {
         if ("id" in part) out.push(part.id);
         else preTokenize(part.text, section.start === 0 && part.start === 0, settings, encodePiece);
       }

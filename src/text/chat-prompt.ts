@@ -1,0 +1,170 @@
+// The token ids of a conversation. What the template writes may become special tokens; what a message spells that way stays
+// text, so that nobody can end their own turn and speak for another.
+//
+// The template sees exactly the text: it is rendered without any marks, and that text is what is encoded. Which of its
+// characters came from the messages is found out on the side, and only where it matters: the conversation is
+// rendered a second time with private-use characters in place of those with which a special token could begin or end. If
+// the second text is the first one but for these, they tell what came from a message. If it is not, because the
+// template looks for such characters itself (`content.split('</think>')`), fewer are replaced: those that
+// spell a special token, or the beginning or end of one at either end of a text.
+
+import { EdgeformerError } from "../errors.ts";
+import type { ChatTemplate, ChatTemplateValues } from "./chat-template.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** Private-use characters of the Basic Multilingual Plane. */
+const PRIVATE = { first: 0xe000, end: 0xf900 };
+
+/** Texts deeper in lists and objects than this are not rendered by anybody. */
+const MAX_DEPTH = 64;
+
+/** A value with each text in it replaced; a message's role is the program's word, not its author's. */
+function mapTexts(value: unknown, replace: (text: string) => string, depth = 0): unknown {
+  if (typeof value === "string") return replace(value);
+  if (typeof value !== "object" || value === null || value instanceof Date) return value;
+  if (depth > MAX_DEPTH)
+    throw new EdgeformerError("invalid_prompt", `messages are nested deeper than ${MAX_DEPTH}`, {
+      param: "messages",
+    });
+  if (Array.isArray(value)) return value.map((entry) => mapTexts(entry, replace, depth + 1));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, entry]) => [
+      replace(key),
+      key === "role" ? entry : mapTexts(entry, replace, depth + 1),
+    ]),
+  );
+}
+
+/** Units of a text to replace: every one that a special token could begin or end with. */
+function everyBorder(specials: readonly string[]): (text: string) => Iterable<number> {
+  const borders = new Set(specials.flatMap((special) => [special[0]!, special.at(-1)!]));
+  return function* (text) {
+    for (let at = 0; at < text.length; at++) if (borders.has(text[at]!)) yield at;
+    yield* withinSpecial(text, specials);
+  };
+}
+
+/** The first unit of a text that stands within a special token's spelling: a template may write the rest around it. */
+function* withinSpecial(text: string, specials: readonly string[]): Iterable<number> {
+  const inner = text.trim();
+  if (inner !== "" && specials.some((special) => special.includes(inner))) yield text.indexOf(inner);
+}
+
+/** Fewer: special tokens that are spelled out, and parts of one at either end, but for white space. */
+function spelledOut(specials: readonly string[]): (text: string) => Iterable<number> {
+  return function* (text) {
+    const [start, end] = [text.length - text.trimStart().length, text.trimEnd().length];
+    for (const special of specials) {
+      for (let at = text.indexOf(special); at !== -1; at = text.indexOf(special, at + 1)) yield at;
+      for (let length = 1; length < special.length; length++) {
+        if (text.startsWith(special.slice(-length), start)) yield start;
+        if (length <= end && text.startsWith(special.slice(0, length), end - length)) yield end - 1;
+      }
+    }
+    yield* withinSpecial(text, specials);
+  };
+}
+
+/** Stands for units by private-use characters that are nowhere else, and turns them back. */
+class Disguise {
+  readonly #marks = new Map<string, string>();
+  readonly #units = new Map<string, string>();
+  #next = PRIVATE.first;
+  readonly #taken: ReadonlySet<string>;
+
+  constructor(taken: ReadonlySet<string>) {
+    this.#taken = taken;
+  }
+
+  #mark(unit: string): string {
+    const known = this.#marks.get(unit);
+    if (known !== undefined) return known;
+    while (this.#taken.has(String.fromCharCode(this.#next))) this.#next++;
+    const mark = String.fromCharCode(this.#next++);
+    if (this.#next > PRIVATE.end)
+      throw new EdgeformerError("invalid_prompt", "messages use every private-use character", {
+        param: "messages",
+      });
+    this.#marks.set(unit, mark);
+    this.#units.set(mark, unit);
+    return mark;
+  }
+
+  get used(): boolean {
+    return this.#marks.size > 0;
+  }
+
+  hide(text: string, places: Iterable<number>): string {
+    const hidden = new Set(places);
+    return hidden.size === 0
+      ? text
+      : Array.from({ length: text.length }, (_, at) =>
+          hidden.has(at) ? this.#mark(text[at]!) : text[at]!,
+        ).join("");
+  }
+
+  /** The text behind the disguise, and where it was. */
+  reveal(text: string): { text: string; places: Uint8Array } {
+    const places = new Uint8Array(text.length);
+    let revealed = "";
+    for (let at = 0; at < text.length; at++) {
+      const unit = this.#units.get(text[at]!);
+      if (unit !== undefined) places[at] = 1;
+      revealed += unit ?? text[at]!;
+    }
+    return { text: revealed, places };
+  }
+}
+
+/** Which units of the rendered text are a message's, as far as special tokens could be made of them. */
+function placesOfMessages(
+  prompt: string,
+  template: ChatTemplate,
+  values: ChatTemplateValues,
+  tokenizer: Tokenizer,
+): Uint8Array | undefined {
+  const specials = [...tokenizer.specialTokens.keys()].filter((special) => prompt.includes(special));
+  const taken = new Set(prompt);
+  mapTexts(values, (text) => {
+    for (const unit of text) taken.add(unit);
+    return text;
+  });
+  for (const places of [everyBorder(specials), spelledOut(specials)]) {
+    const disguise = new Disguise(taken);
+    const hidden = mapTexts(values, (text) => disguise.hide(text, places(text))) as ChatTemplateValues;
+    if (!disguise.used) return undefined;
+    let revealed: { text: string; places: Uint8Array };
+    try {
+      revealed = disguise.reveal(template.render(hidden, tokenizer.namedTokens));
+    } catch {
+      // The template minds the difference.
+      continue;
+    }
+    if (revealed.text === prompt) return revealed.places;
+  }
+  throw new EdgeformerError(
+    "invalid_prompt",
+    "a message spells a special token in a way that this chat template looks for itself; leave it out",
+    { param: "messages" },
+  );
+}
+
+/**
+ * The token ids of a conversation as its template lays it out, without BOS unless the template writes it.
+ *
+ * @throws EdgeformerError `invalid_prompt` or `invalid_model`, as `ChatTemplate.render` does
+ */
+export function encodeChat(
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+  values: ChatTemplateValues,
+): number[] {
+  // What is nested too deep is refused before anything walks through it.
+  mapTexts(values, (text) => text);
+  const prompt = template.render(values, tokenizer.namedTokens);
+  const places = placesOfMessages(prompt, template, values, tokenizer);
+  return tokenizer.encode(prompt, {
+    addSpecialTokens: false,
+    allowSpecial: places ? (start, end) => !places.subarray(start, end).includes(1) : true,
+  });
+}
