@@ -46,6 +46,8 @@ export type {
   TokenLogprob,
   Usage,
 } from "./results.ts";
+export type { ChatTemplateValues } from "./text/chat-template.ts";
+export type { ChatTokenizer } from "./text/chat-tokenizer.ts";
 export {
   type EncodeOptions,
   parseTokenizerTable,

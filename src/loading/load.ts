@@ -6,7 +6,8 @@ import { type FileInfo, type Manifest, type PartInfo, parseManifest } from "../f
 import { toHex } from "../hex.ts";
 import { Model } from "../model.ts";
 import { MAX_GUESSES } from "../serving/prompt-lookup.ts";
-import { parseTokenizerTable, type Tokenizer } from "../text/tokenizer.ts";
+import { ChatTokenizer } from "../text/chat-tokenizer.ts";
+import { parseTokenizerTable } from "../text/tokenizer.ts";
 import type { LoadOptions, ModelSource, StreamingDigest } from "./load-options.ts";
 
 const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
@@ -119,12 +120,12 @@ export async function loadManifest(source: ModelSource, signal?: AbortSignal): P
   return parseManifest(value);
 }
 
-/** Reads, verifies and opens the tokenizer that a manifest names. */
-async function readTokenizer(
+/** Reads and verifies the tokenizer that a manifest names. */
+async function readTable(
   source: ModelSource,
   { file, bytes: expected, sha256 }: FileInfo,
   signal?: AbortSignal,
-): Promise<Tokenizer> {
+): Promise<Uint8Array> {
   const bytes = await readWhole(source, file, expected, signal);
   if (bytes.length < expected)
     throw new EdgeformerError(
@@ -136,7 +137,7 @@ async function readTokenizer(
       "invalid_model",
       `${file}: the SHA-256 is not the one in model.json; the file is damaged, copy or convert it again`,
     );
-  return parseTokenizerTable(bytes);
+  return bytes;
 }
 
 /**
@@ -144,11 +145,11 @@ async function readTokenizer(
  *
  * @throws EdgeformerError `invalid_model`, `io`, `aborted`; `unsupported_model` for a model that has none
  */
-export async function loadTokenizer(source: ModelSource, signal?: AbortSignal): Promise<Tokenizer> {
-  const { tokenizer, name } = await loadManifest(source, signal);
+export async function loadTokenizer(source: ModelSource, signal?: AbortSignal): Promise<ChatTokenizer> {
+  const { tokenizer, name, chat_template } = await loadManifest(source, signal);
   if (tokenizer === null)
     throw new EdgeformerError("unsupported_model", `${name} has no tokenizer: it takes and gives token ids`);
-  return readTokenizer(source, tokenizer, signal);
+  return new ChatTokenizer(await readTable(source, tokenizer, signal), chat_template);
 }
 
 interface PartDigest {
@@ -302,7 +303,9 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
   const manifest = await loadManifest(source, signal);
   const plan = planMemory(manifest, options);
   const tokenizer =
-    manifest.tokenizer === null ? undefined : await readTokenizer(source, manifest.tokenizer, signal);
+    manifest.tokenizer === null
+      ? undefined
+      : parseTokenizerTable(await readTable(source, manifest.tokenizer, signal));
   const key = JSON.stringify([manifest.config, manifest.tensors, plan]);
   const engine = takeEngine(module, manifest, plan, key);
   try {

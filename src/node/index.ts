@@ -10,7 +10,7 @@ import { EdgeformerError } from "../errors.ts";
 import { loadModel, loadTokenizer } from "../loading/load.ts";
 import type { LoadOptions, ModelSource, StreamingDigest } from "../loading/load-options.ts";
 import type { Model } from "../model.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
+import type { ChatTokenizer } from "../text/chat-tokenizer.ts";
 
 /** The chunks of a file, opened by the first one that is asked for: a file that nobody reads stays closed. */
 async function* readChunks(path: string): AsyncGenerator<Uint8Array> {
@@ -57,7 +57,7 @@ export function bundledModel(): string {
 }
 
 /** The tokenizer of a model directory on disk, without its weights; errors are loadTokenizer's. */
-export async function openTokenizer(directory: string): Promise<Tokenizer> {
+export async function openTokenizer(directory: string): Promise<ChatTokenizer> {
   return loadTokenizer(directorySource(directory));
 }
 

@@ -61,7 +61,8 @@ function longestToken({ tokens, offsets, settings }: TokenizerTable): number {
   return settings.normalizer.some(({ kind }) => kind === "unicode") ? longest * COMPOSED : longest;
 }
 
-class CompiledTokenizer implements Tokenizer {
+/** @internal parseTokenizerTable and loadTokenizer make it. */
+export class CompiledTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly specialTokens: ReadonlyMap<string, number>;
   readonly longestToken: number;

@@ -105,6 +105,21 @@ describe("the tokenizer", () => {
     expect(source.record.some((line) => line.includes("weights"))).toBe(false);
   });
 
+  test("lays out a conversation by the model's chat template", async () => {
+    const manifest = JSON.parse(new TextDecoder().decode(files.get("model.json")));
+    const open = (chat_template?: string) => {
+      const json = new TextEncoder().encode(JSON.stringify({ ...manifest, chat_template }));
+      return loadTokenizer(new FakeSource(new Map(files).set("model.json", json)));
+    };
+    const messages = [{ role: "user", content: "Hi<|endoftext|>" }];
+    const tokenizer = await open("{{ bos_token }}{{ messages[0].content }}{{ suffix }}");
+    const ids = await tokenizer.applyChatTemplate(messages, { suffix: "!" });
+    expect(ids[0]).toBe(50256);
+    expect(ids.filter((id) => id === 50256)).toHaveLength(1);
+    expect(tokenizer.decode(ids)).toBe("<|endoftext|>Hi<|endoftext|>!");
+    expect((await failure((await open()).applyChatTemplate(messages))).code).toBe("unsupported_model");
+  });
+
   test("of a model without one is refused", async () => {
     const manifest = JSON.parse(new TextDecoder().decode(files.get("model.json")));
     const json = new TextEncoder().encode(JSON.stringify({ ...manifest, tokenizer: null }));
