@@ -162,8 +162,8 @@ export const ROW_BYTES = 16;
 /** Rows of one forward pass at most: with 128, prefill gains 1 to 2 %, and others wait for a pass twice as long. */
 export const MAX_ROWS = 64;
 
-/** Matrices of fewer columns are multiplied directly: their activations use all of int16, and differ by more. */
-export const STRASSEN_COLUMNS = 768;
+/** Matrices of fewer columns are multiplied directly: Strassen's product does not repay its additions there. */
+export const STRASSEN_COLUMNS = 512;
 /** Pairs of activations in a tile that may exceed int16 (kernels/strassen.ts). */
 export const STRASSEN_RESTS = 64;
 

