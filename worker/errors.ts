@@ -72,7 +72,11 @@ function fromCore(error: EdgeformerError): HttpError {
     case "invalid_option":
       return new HttpError(status, message, { param, code: "invalid_value", cause: error });
     case "invalid_prompt":
-      return new HttpError(status, message, { param: "prompt", code: "invalid_value", cause: error });
+      return new HttpError(status, message, {
+        param: param ?? "prompt",
+        code: "invalid_value",
+        cause: error,
+      });
     case "context_length_exceeded":
       return new HttpError(status, message, { param: "prompt", code: error.code, cause: error });
     case "aborted":

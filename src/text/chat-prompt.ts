@@ -152,16 +152,19 @@ function placesOfMessages(
 /**
  * The token ids of a conversation as its template lays it out, without BOS unless the template writes it.
  *
+ * @param check is given the text before it is read; it throws to refuse it
  * @throws EdgeformerError `invalid_prompt` or `invalid_model`, as `ChatTemplate.render` does
  */
 export function encodeChat(
   tokenizer: Tokenizer,
   template: ChatTemplate,
   values: ChatTemplateValues,
+  check?: (prompt: string) => void,
 ): number[] {
   // What is nested too deep is refused before anything walks through it.
   mapTexts(values, (text) => text);
   const prompt = template.render(values, tokenizer.namedTokens);
+  check?.(prompt);
   const places = placesOfMessages(prompt, template, values, tokenizer);
   return tokenizer.encode(prompt, {
     addSpecialTokens: false,
