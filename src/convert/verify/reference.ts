@@ -1,4 +1,4 @@
-import { fusedRows, type Recipe } from "../../architectures/recipe.ts";
+import { fusedRows, type Recipe, type TensorSpec } from "../../architectures/recipe.ts";
 import type { Matrix, Weights } from "../weights.ts";
 import { ACTIVATION_FUNCTIONS, layerNorm, multiplyAdd, rmsNorm, rotate } from "./float-math.ts";
 
@@ -39,7 +39,8 @@ export async function referenceStates(
   };
   for (const layer of recipe.layers.keys()) {
     const name = (role: string) => `blocks.${layer}.${role}`;
-    const qkv = await multiplied(name("queryKeyValue"), await norm(weights, name("inputNorm"), x));
+    let normed = await norm(weights, name("inputNorm"), x);
+    const qkv = await multiplied(name("queryKeyValue"), normed);
     await prepareHeads(weights, layer, qkv, windows);
     const attended = new Float64Array((x.length / recipe.hiddenSize) * recipe.numHeads * recipe.headSize);
     let row = 0;
@@ -48,7 +49,9 @@ export async function referenceStates(
       row += length;
     }
     add(await multiplied(name("attentionOutput"), attended));
-    let inner = await multiplied(name("mlpInput"), await norm(weights, name("mlpNorm"), x));
+    // Without a norm of its own, the feed-forward layer reads what attention read: the two are parallel.
+    if (tensorOf(recipe, name("mlpNorm"))) normed = await norm(weights, name("mlpNorm"), x);
+    let inner = await multiplied(name("mlpInput"), normed);
     if (recipe.gated) inner = gate(inner, recipe.innerSize, activation);
     else for (let i = 0; i < inner.length; i++) inner[i] = activation(inner[i] as number);
     add(await multiplied(name("mlpOutput"), inner));
@@ -63,6 +66,10 @@ export async function referenceLogits(weights: Weights, states: Float64Array): P
   const logits = new Float64Array((states.length / hiddenSize) * vocabSize);
   await multiply(await weights.matrix(tiedHead ? "embedding" : "head"), states, logits);
   return logits;
+}
+
+function tensorOf(recipe: Recipe, name: string): TensorSpec | undefined {
+  return recipe.tensors.find((tensor) => tensor.name === name);
 }
 
 async function norm(weights: Weights, name: string, x: Float64Array): Promise<Float64Array> {
@@ -104,7 +111,7 @@ async function multiply(matrix: Matrix, x: Float64Array, out: Float64Array): Pro
 async function linear(weights: Weights, name: string, x: Float64Array): Promise<Float64Array> {
   const matrix = await weights.matrix(name);
   const out = new Float64Array((x.length / matrix.columns) * matrix.rows);
-  if (weights.recipe.tensors.find((tensor) => tensor.name === name)?.bias) {
+  if (tensorOf(weights.recipe, name)?.bias) {
     const bias = await weights.bias(name);
     for (let start = 0; start < out.length; start += bias.length) out.set(bias, start);
   }
@@ -136,7 +143,7 @@ async function prepareHeads(
   const { total } = fusedRows(recipe);
   const normOf = async (role: string) => {
     const name = `blocks.${layer}.${role}`;
-    return recipe.tensors.some((tensor) => tensor.name === name) ? weights.vector(name) : undefined;
+    return tensorOf(recipe, name) && weights.vector(name);
   };
   const norms = [await normOf("queryNorm"), await normOf("keyNorm")];
   const frequencies = positions.kind === "rotary" ? await weights.vector("rotary") : undefined;
