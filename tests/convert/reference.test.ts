@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { TensorSpec } from "../../src/architectures/recipe.ts";
-import { referenceStates } from "../../src/convert/verify/reference.ts";
+import { referenceLogits, referenceStates } from "../../src/convert/verify/reference.ts";
 import type { Weights } from "../../src/convert/weights.ts";
 import { weightsOf } from "./checkpoints.ts";
 
@@ -48,5 +48,20 @@ describe("what the float32 reference computes follows from the recipe's tensors"
       expect(value).toBeCloseTo(attention.added[i]! + mlp.added[i]!, 12);
     });
     expect(mlp.added.some((value) => Math.abs(value) > 0.1)).toBe(true);
+  });
+
+  test("a head with a bias adds it to the logits", async () => {
+    const bias = Float32Array.from({ length: weights.recipe.vocabSize }, (_, i) => i / 8 - 4);
+    const biased: Weights = {
+      ...withTensors(weights, (all) =>
+        all.map((tensor) => (tensor.role === "head" ? { ...tensor, bias: true } : tensor)),
+      ),
+      bias: async (name) => (name === "head" ? bias : weights.bias(name)),
+    };
+    const states = await referenceStates(weights, [IDS]);
+    const plain = await referenceLogits(weights, states);
+    (await referenceLogits(biased, states)).forEach((logit, i) => {
+      expect(logit).toBeCloseTo(plain[i]! + bias[i % bias.length]!, 12);
+    });
   });
 });

@@ -62,10 +62,7 @@ export async function referenceStates(
 
 /** Logits [rows, vocabSize] of states [rows, hiddenSize]. */
 export async function referenceLogits(weights: Weights, states: Float64Array): Promise<Float64Array> {
-  const { hiddenSize, vocabSize, tiedHead } = weights.recipe;
-  const logits = new Float64Array((states.length / hiddenSize) * vocabSize);
-  await multiply(await weights.matrix(tiedHead ? "embedding" : "head"), states, logits);
-  return logits;
+  return linear(weights, weights.recipe.tiedHead ? "embedding" : "head", states);
 }
 
 function tensorOf(recipe: Recipe, name: string): TensorSpec | undefined {
