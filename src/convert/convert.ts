@@ -14,10 +14,10 @@ import {
 import { bundledModel } from "../node/index.ts";
 import { parseTokenizerTable } from "../text/tokenizer.ts";
 import { dialectOf } from "./dialects/index.ts";
+import { findModel } from "./find-model.ts";
 import { hashFiles, openCheckpoint } from "./formats/open.ts";
-import { type CheckpointSource, localSource, readJson } from "./inputs/files.ts";
-import { hubSource, isHubId } from "./inputs/hub.ts";
-import { mergeLora } from "./lora.ts";
+import { readJson } from "./inputs/files.ts";
+import { adaptedConfig, mergeLora } from "./lora.ts";
 import { type ConvertedTokenizer, convertTokenizer } from "./tokenizers/convert-tokenizer.ts";
 import { chooseCorpus, measureFidelity } from "./verify/fidelity.ts";
 import { openWeights, type Weights } from "./weights.ts";
@@ -29,7 +29,10 @@ import { checkOutput, writeAside } from "./write/output.ts";
 export type ConvertProgress = (step: string, done: number, total: number) => void;
 
 export interface ConvertOptions {
-  /** A directory in Hugging Face's layout, a weights file, or the id of a model on the hub. */
+  /**
+   * A directory in Hugging Face's layout, a weights file, or the id of a model on the hub. If it is a LoRA adapter, the base
+   * model that it names is converted with it.
+   */
   source: string;
   /** The model directory to write. */
   out: string;
@@ -61,53 +64,43 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
     throw new EdgeformerError("aborted", "interrupted; nothing was written", { cause: signal.reason });
 }
 
-async function findSource(source: string, options: ConvertOptions): Promise<CheckpointSource> {
-  const local = await localSource(source);
-  if (local) return local;
-  if (!isHubId(source))
-    throw new EdgeformerError("invalid_option", `there is no file or directory ${source}`, {
-      param: "source",
-    });
-  const { onProgress } = options;
-  return hubSource(source, {
-    ...options,
-    ...(onProgress && {
-      onProgress: (file: string, done: number, total: number) =>
-        onProgress(`downloading ${file}`, done, total),
-    }),
-  });
-}
-
 /** A checkpoint with its adapter, if there is one, matched against its configuration. */
-async function openSource(source: CheckpointSource, options: ConvertOptions): Promise<OpenedSource> {
-  const json = await readJson(source, "config.json");
-  if (json === undefined)
-    throw new EdgeformerError(
-      "invalid_model",
-      `${source.label} has no config.json, which says what model it is`,
-    );
-  const recipe = recipeOf(new ConfigFields(json));
-  const dialect = dialectOf(recipe.architecture);
-  const tokenizer = await convertTokenizer(source, {
-    rows: recipe.vocabSize,
-    bosTokenId: recipe.bosTokenId,
-    eosTokenId: recipe.eosTokenIds[0] ?? null,
-    gpt2Table: bundledTokenizer,
-  });
-  let { checkpoint, paths } = await openCheckpoint(source);
-  let label = source.label;
+async function openSource(options: ConvertOptions): Promise<OpenedSource> {
+  const { source, adapter, tokenizerSource } = await findModel(options);
+  let close = adapter?.close;
   try {
-    if (options.lora !== undefined) {
-      const adapter = await findSource(options.lora, options);
-      const merged = await mergeLora(checkpoint, adapter, dialect, recipe);
-      checkpoint = merged.checkpoint;
-      paths = [...paths, ...merged.paths];
-      label = `${label} + ${adapter.label}`;
-    }
-    const weights = await openWeights(checkpoint, json as Record<string, unknown>, dialect);
-    return { weights, tokenizer, paths, label, revision: source.revision };
+    const json = await readJson(source, "config.json");
+    if (json === undefined)
+      throw new EdgeformerError(
+        "invalid_model",
+        `${source.label} has no config.json, which says what model it is`,
+      );
+    let recipe = recipeOf(new ConfigFields(json));
+    const dialect = dialectOf(recipe.architecture);
+    const given = json as Record<string, unknown>;
+    const config = adapter ? adaptedConfig(given, adapter, dialect, recipe) : given;
+    recipe = recipeOf(new ConfigFields(config));
+    const tokenizer = await convertTokenizer(tokenizerSource, {
+      rows: recipe.vocabSize,
+      bosTokenId: recipe.bosTokenId,
+      eosTokenId: recipe.eosTokenIds[0] ?? null,
+      gpt2Table: bundledTokenizer,
+    });
+    const opened = await openCheckpoint(source);
+    let { checkpoint } = opened;
+    close = async () => {
+      await Promise.all([opened.checkpoint.close(), adapter?.close()]);
+    };
+    if (adapter) checkpoint = await mergeLora(checkpoint, adapter, dialect, recipe);
+    return {
+      weights: await openWeights(checkpoint, config, dialect, options.onWarning),
+      tokenizer,
+      paths: [...opened.paths, ...(adapter?.paths ?? [])],
+      label: adapter ? `${source.label} + ${adapter.label}` : source.label,
+      revision: source.revision,
+    };
   } catch (error) {
-    await checkpoint.close();
+    await close?.();
     throw error;
   }
 }
@@ -182,7 +175,7 @@ async function writeModel(
 export async function convert(options: ConvertOptions): Promise<Manifest> {
   const { out, force = false } = options;
   await checkOutput(out, force);
-  const source = await openSource(await findSource(options.source, options), options);
+  const source = await openSource(options);
   try {
     for (const warning of source.tokenizer.warnings) options.onWarning?.(warning);
     return await writeAside(out, force, (directory) => writeModel(directory, source, options));

@@ -1,173 +1,236 @@
-import type { Recipe } from "../architectures/recipe.ts";
-import { EdgeformerError } from "../errors.ts";
+import type { Recipe, TensorSpec } from "../architectures/recipe.ts";
 import type { Dialect } from "./dialects/dialect.ts";
-import { type Checkpoint, type CheckpointTensor, elements } from "./formats/checkpoint.ts";
+import type { Checkpoint, CheckpointTensor } from "./formats/checkpoint.ts";
 import { openCheckpoint } from "./formats/open.ts";
 import { type CheckpointSource, readJson } from "./inputs/files.ts";
-import { canonicalTensors } from "./weights.ts";
+import {
+  failAdapter,
+  type LoraConfig,
+  parseLoraConfig,
+  ranksAndFactors,
+  refuseAdapter,
+} from "./lora-config.ts";
+import { addBias, addLowRank, replaceRows } from "./lora-tensors.ts";
+import { canonicalTensors, sameTensor } from "./weights.ts";
 
-/** The fields of peft's LoraConfig that decide the merged weights. */
-interface LoraConfig {
-  r: number;
-  alpha: number;
-  rankStabilized: boolean;
-  alphaPattern: Record<string, number>;
-}
-
+const CONFIG_FILE = "adapter_config.json";
 const WEIGHTS_FILES = ["adapter_model.safetensors", "adapter_model.bin"];
 
-function fail(message: string): never {
-  throw new EdgeformerError("invalid_model", `the LoRA adapter: ${message}`);
-}
-
-function unsupported(message: string): never {
-  throw new EdgeformerError("unsupported_model", `the LoRA adapter: ${message}`);
-}
-
-function positive(value: unknown, name: string): number {
-  if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value))
-    fail(`${name} in adapter_config.json must be a positive number`);
-  return value;
-}
-
-function parseLoraConfig(value: unknown): LoraConfig {
-  if (typeof value !== "object" || value === null) fail("adapter_config.json is not an object");
-  const raw = value as Record<string, unknown>;
-  if (raw.peft_type !== "LORA")
-    unsupported(`peft_type ${JSON.stringify(raw.peft_type)} is not supported, only LORA`);
-  for (const flag of ["use_dora", "layer_replication", "use_qalora", "use_bdlora"])
-    if (raw[flag]) unsupported(`${flag} is not supported; merge it with peft first`);
-  const pattern = (raw.alpha_pattern ?? {}) as Record<string, unknown>;
-  return {
-    r: positive(raw.r, "r"),
-    alpha: positive(raw.lora_alpha, "lora_alpha"),
-    rankStabilized: raw.use_rslora === true,
-    alphaPattern: Object.fromEntries(
-      Object.entries(pattern).map(([key, alpha]) => {
-        if (!/^[\w.]+$/.test(key))
-          unsupported(`the regular expression ${key} in alpha_pattern is not supported`);
-        return [key, positive(alpha, "alpha_pattern")];
-      }),
-    ),
-  };
-}
-
-/** alpha / r, or alpha / √r when rank-stabilized (Kalajdzievski 2023), with a module's own alpha if it has one. */
-function scaling(config: LoraConfig, module: string, rank: number): number {
-  const own = Object.entries(config.alphaPattern).find(
-    ([key]) => module === key || module.endsWith(`.${key}`),
-  );
-  return (own?.[1] ?? config.alpha) / (config.rankStabilized ? Math.sqrt(rank) : rank);
-}
-
-interface Factors {
+/** The parts that an adapter has for one module. */
+interface ModulePart {
   a?: CheckpointTensor;
   b?: CheckpointTensor;
+  /** Of lora_B. */
+  bias?: CheckpointTensor;
+  magnitude?: CheckpointTensor;
+  /** New rows for the tokens of `trainable_token_indices`. */
+  rows?: CheckpointTensor;
+  /** Whether `a` and `b` are those of an embedding, which is stored [inputs, outputs]. */
+  embedding?: boolean;
 }
 
-/** Sorts an adapter's tensors into low-rank factors by module and tensors that replace the checkpoint's. */
-function sortAdapter(
-  adapter: Checkpoint,
-  dialect: Dialect,
-): {
-  factors: Map<string, Factors>;
-  replacements: Map<string, CheckpointTensor>;
-} {
-  const factors = new Map<string, Factors>();
+/** A LoRA adapter in peft's layout. */
+export interface LoraAdapter {
+  readonly label: string;
+  readonly config: LoraConfig;
+  /** By the module's name in the model that was trained. */
+  readonly modules: ReadonlyMap<string, ModulePart>;
+  /** Tensors that replace the checkpoint's, by their names in the model that was trained. */
+  readonly replacements: ReadonlyMap<string, CheckpointTensor>;
+  /** Files that hold its weights. */
+  readonly paths: string[];
+  close(): Promise<void>;
+}
+
+/** Whether a source is an adapter and no model: transformers looks for this file, too. */
+export async function isAdapter(source: CheckpointSource): Promise<boolean> {
+  return (await source.file(CONFIG_FILE)) !== undefined && (await source.file("config.json")) === undefined;
+}
+
+/** The part of a module that a name stands for; the adapter's own name ("default") may be in it. */
+const PARTS: readonly [RegExp, keyof ModulePart][] = [
+  [/^(.+)\.lora_A(?:\.\w+)?\.weight$/, "a"],
+  [/^(.+)\.lora_B(?:\.\w+)?\.weight$/, "b"],
+  [/^(.+)\.lora_B(?:\.\w+)?\.bias$/, "bias"],
+  [/^(.+)\.lora_embedding_A(?:\.\w+)?$/, "a"],
+  [/^(.+)\.lora_embedding_B(?:\.\w+)?$/, "b"],
+  [/^(.+)\.lora_magnitude_vector(?:\.\w+){0,2}$/, "magnitude"],
+  [/^(.+)\.token_adapter\.trainable_tokens_delta(?:\.\w+)?$/, "rows"],
+];
+
+function sortTensors(tensors: Checkpoint["tensors"]): Pick<LoraAdapter, "modules" | "replacements"> {
+  const modules = new Map<string, ModulePart>();
   const replacements = new Map<string, CheckpointTensor>();
-  for (const [name, tensor] of adapter.tensors) {
-    const bare = dialect.canonicalName(name.replace(/^base_model\.model\./, ""));
-    const match = /^(.+)\.lora_([AB])(?:\.default)?\.weight$/.exec(bare);
-    if (match === null) {
-      if (bare.includes("lora_")) unsupported(`${name} is not supported; merge it with peft first`);
-      replacements.set(bare.replace(".base_layer.", ".").replace(".modules_to_save.", "."), tensor);
-      continue;
-    }
-    const [, module, side] = match as unknown as [string, string, "A" | "B"];
-    const entry = factors.get(module) ?? {};
-    entry[side === "A" ? "a" : "b"] = tensor;
-    factors.set(module, entry);
+  const saved = new Map<string, CheckpointTensor>();
+  for (const [full, tensor] of tensors) {
+    const name = full.replace(/^base_model\.model\./, "");
+    const part = PARTS.find(([expression]) => expression.test(name));
+    if (part !== undefined) {
+      const [expression, kind] = part;
+      const module = expression.exec(name)![1]!;
+      const entry = modules.get(module) ?? {};
+      if (entry[kind] !== undefined) failAdapter(`it holds more than one adapter: ${full} is the second`);
+      modules.set(module, {
+        ...entry,
+        [kind]: tensor,
+        ...(name.includes(".lora_embedding_") && { embedding: true }),
+      });
+    } else if (name.includes("lora_"))
+      refuseAdapter(`${full} is no part of an adapter that is known; merge it with peft first`);
+    else if (/\.modules_to_save\./.test(name))
+      saved.set(name.replace(/\.modules_to_save\.(default\.)?/, "."), tensor);
+    else if (!name.includes(".original_module."))
+      replacements.set(name.replace(/(\.token_adapter)?\.base_layer\./, "."), tensor);
   }
-  return { factors, replacements };
-}
-
-/** weight + scaling · B · A (Hu et al. 2021), in the orientation of the base weight. */
-async function mergedTensor(
-  base: CheckpointTensor,
-  { a, b }: Factors,
-  module: string,
-  config: LoraConfig,
-  transposed: boolean,
-): Promise<CheckpointTensor> {
-  if (a?.shape.length !== 2 || b?.shape.length !== 2 || a.shape[0] !== b.shape[1])
-    return fail(`${module} has no matching pair of lora_A and lora_B`);
-  const [rank, inputs] = a.shape as [number, number];
-  const outputs = b.shape[0] as number;
-  const shape = transposed ? [inputs, outputs] : [outputs, inputs];
-  if (base.shape.join() !== shape.join())
-    fail(`${module} is made for a weight of [${shape}], but the checkpoint's is [${base.shape}]`);
-  const down = await a.read(0, elements(a.shape));
-  const up = await b.read(0, elements(b.shape));
-  const scale = scaling(config, module, rank);
-  const columns = shape[1] as number;
-  return {
-    shape: base.shape,
-    dtype: "F32",
-    async read(start, count) {
-      const values = await base.read(start, count);
-      for (let i = 0; i < count; i++) {
-        const [row, column] = [Math.floor((start + i) / columns), (start + i) % columns];
-        const [input, output] = transposed ? [row, column] : [column, row];
-        let delta = 0;
-        for (let r = 0; r < rank; r++)
-          delta += (up[output * rank + r] as number) * (down[r * inputs + input] as number);
-        values[i] = (values[i] as number) + scale * delta;
-      }
-      return values;
-    },
-  };
+  for (const [name, tensor] of saved) replacements.set(name, tensor);
+  return { modules, replacements };
 }
 
 /**
- * A checkpoint with a LoRA adapter (peft's layout) merged into it.
+ * Opens an adapter: its configuration is read, and its weights' names.
  *
  * @param source holds adapter_config.json and adapter_model.safetensors or .bin
- * @returns the merged checkpoint, which owns both, and the adapter's files
  * @throws EdgeformerError `invalid_model` or `unsupported_model`
  */
-export async function mergeLora(
-  checkpoint: Checkpoint,
-  source: CheckpointSource,
+export async function openAdapter(source: CheckpointSource): Promise<LoraAdapter> {
+  const json = await readJson(source, CONFIG_FILE);
+  if (json === undefined) failAdapter(`${source.label} has no ${CONFIG_FILE}`);
+  const config = parseLoraConfig(json);
+  const { checkpoint, paths } = await openCheckpoint(source, WEIGHTS_FILES);
+  try {
+    const sorted = sortTensors(checkpoint.tensors);
+    if (sorted.modules.size === 0) failAdapter("it holds no lora_A and lora_B matrices");
+    return { label: source.label, config, ...sorted, paths, close: () => checkpoint.close() };
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+/** Where the embedding and the head are among a checkpoint's tensors. */
+function endNames(dialect: Dialect, recipe: Recipe): { embedding: string; head: string } {
+  const embedding = recipe.tensors.find(({ role }) => role === "embedding")!;
+  const nameOf = (tensor: TensorSpec) => dialect.values(tensor, recipe)[0]!.name;
+  return { embedding: nameOf(embedding), head: nameOf({ ...embedding, role: "head" }) };
+}
+
+/**
+ * The base model's configuration, with the vocabulary of an adapter that brings an embedding with other rows: one that was
+ * trained with added tokens.
+ */
+export function adaptedConfig(
+  config: Record<string, unknown>,
+  adapter: LoraAdapter,
   dialect: Dialect,
   recipe: Recipe,
-): Promise<{ checkpoint: Checkpoint; paths: string[] }> {
-  const json = await readJson(source, "adapter_config.json");
-  if (json === undefined) fail(`${source.label} has no adapter_config.json`);
-  const config = parseLoraConfig(json);
-  const { checkpoint: adapter, paths } = await openCheckpoint(source, WEIGHTS_FILES);
-  try {
-    const { factors, replacements } = sortAdapter(adapter, dialect);
-    if (factors.size === 0) fail("it holds no lora_A and lora_B matrices");
-    const tensors = canonicalTensors(checkpoint, dialect);
-    for (const [name, tensor] of replacements) tensors.set(name, tensor);
-    const transposed = new Set(
+): Record<string, unknown> {
+  const { embedding } = endNames(dialect, recipe);
+  for (const [name, { shape }] of adapter.replacements)
+    if (dialect.canonicalName(name) === embedding && shape.length === 2 && shape[0] !== recipe.vocabSize)
+      return { ...config, vocab_size: shape[0] };
+  return config;
+}
+
+/** Ids of the rows that an adapter has for a module. */
+function tokenIdsOf({ tokenIndices }: LoraConfig, module: string): number[] {
+  if (tokenIndices === undefined) return failAdapter(`${module} has trained rows, but no token ids for them`);
+  if (Array.isArray(tokenIndices)) return tokenIndices;
+  const own = [...tokenIndices].find(([key]) => module === key || module.endsWith(`.${key}`));
+  if (own) return own[1];
+  // A tied head has the rows of its embedding.
+  if (tokenIndices.size === 1) return [...tokenIndices.values()][0]!;
+  return failAdapter(`trainable_token_indices does not name ${module}`);
+}
+
+/** Where an adapter's changes go. */
+class Merge {
+  readonly #config: LoraConfig;
+  readonly #dialect: Dialect;
+  readonly #tensors: Map<string, CheckpointTensor>;
+  readonly #transposed: Set<string>;
+
+  constructor(config: LoraConfig, dialect: Dialect, recipe: Recipe, tensors: Map<string, CheckpointTensor>) {
+    this.#config = config;
+    this.#dialect = dialect;
+    this.#tensors = tensors;
+    this.#transposed = new Set(
       recipe.tensors
         .flatMap((tensor) => dialect.values(tensor, recipe))
         .flatMap((source) => (source.transposed ? [source.name] : [])),
     );
-    for (const [module, pair] of factors) {
-      const name = `${module}.weight`;
-      const base = tensors.get(name);
-      if (base === undefined) return fail(`it changes ${module}, which the checkpoint does not have`);
-      tensors.set(name, await mergedTensor(base, pair, module, config, transposed.has(name)));
-    }
-    const close = async () => {
-      await checkpoint.close();
-      await adapter.close();
-    };
-    return { checkpoint: { tensors, close }, paths };
-  } catch (error) {
-    await adapter.close();
-    throw error;
   }
+
+  #base(name: string, module: string): CheckpointTensor {
+    return this.#tensors.get(name) ?? failAdapter(`it changes ${module}, which the checkpoint does not have`);
+  }
+
+  async apply(
+    module: string,
+    part: ModulePart,
+    { rank, factor }: { rank: number; factor: number },
+  ): Promise<void> {
+    const name = this.#dialect.canonicalName(`${module}.weight`);
+    const { a, b, bias, magnitude, rows, embedding } = part;
+    if (rows) {
+      const ids = tokenIdsOf(this.#config, module);
+      this.#tensors.set(name, await replaceRows(this.#base(name, module), rows, ids, module));
+      if (a === undefined && b === undefined) return;
+    }
+    if (a?.shape.length !== 2 || b?.shape.length !== 2 || a.shape[0] !== b.shape[1])
+      return failAdapter(`${module} has no matching pair of lora_A and lora_B`);
+    if (a.shape[0] !== rank) failAdapter(`${module} has rank ${a.shape[0]}, but ${CONFIG_FILE} says ${rank}`);
+    if (this.#config.dora !== (magnitude !== undefined))
+      failAdapter(
+        `use_dora is ${this.#config.dora}, but ${module} has ${magnitude ? "a" : "no"} lora_magnitude_vector`,
+      );
+    const transposed = embedding ?? this.#transposed.has(name);
+    const base = this.#base(name, module);
+    this.#tensors.set(name, await addLowRank(base, { a, b, factor, magnitude, transposed }, module));
+    if (bias) {
+      const biasName = this.#dialect.canonicalName(`${module}.bias`);
+      this.#tensors.set(biasName, addBias(this.#base(biasName, module), bias, factor, module));
+    }
+  }
+}
+
+/**
+ * A checkpoint with a LoRA adapter merged into it: the weights of the model that was trained. Where a tied embedding has an
+ * adapter and the head does not, or the other way round, the two part.
+ *
+ * @returns the merged checkpoint, which owns both
+ * @throws EdgeformerError `invalid_model` or `unsupported_model`
+ */
+export async function mergeLora(
+  checkpoint: Checkpoint,
+  adapter: LoraAdapter,
+  dialect: Dialect,
+  recipe: Recipe,
+): Promise<Checkpoint> {
+  const { config, modules, replacements } = adapter;
+  const tensors = canonicalTensors(checkpoint, dialect);
+  const { embedding, head } = endNames(dialect, recipe);
+  const changes = (target: string, rowsToo: boolean) =>
+    [...replacements.keys()].some((name) => dialect.canonicalName(name) === target) ||
+    [...modules].some(
+      ([module, { a }]) =>
+        dialect.canonicalName(`${module}.weight`) === target && (rowsToo || a !== undefined),
+    );
+  if (recipe.tiedHead && (changes(embedding, true) || changes(head, true))) {
+    const [first, last] = [tensors.get(embedding), tensors.get(head)];
+    // A tied head shares trained rows, and everything if the adapter says so; another change parts the two.
+    const apart = changes(head, true) || (changes(embedding, false) && !config.tiesHead);
+    if (first && (last === undefined || (await sameTensor(first, last)))) {
+      if (apart) tensors.set(head, first);
+      else tensors.delete(head);
+    }
+  }
+  for (const [name, tensor] of replacements) tensors.set(dialect.canonicalName(name), tensor);
+  const factors = ranksAndFactors(config, [...modules.keys()]);
+  const merge = new Merge(config, dialect, recipe, tensors);
+  for (const [i, [module, part]] of [...modules].entries()) await merge.apply(module, part, factors[i]!);
+  const close = async () => {
+    await checkpoint.close();
+    await adapter.close();
+  };
+  return { tensors, close };
 }

@@ -47,7 +47,7 @@ function listed(names: string[]): string {
 }
 
 /** Whether two tensors hold the same numbers. */
-async function sameTensor(a: CheckpointTensor, b: CheckpointTensor): Promise<boolean> {
+export async function sameTensor(a: CheckpointTensor, b: CheckpointTensor): Promise<boolean> {
   const total = elements(a.shape);
   if (total !== elements(b.shape)) return false;
   const step = 1 << 20;
@@ -106,6 +106,9 @@ class Origins {
   }
 }
 
+/** Heads for other tasks than text: trl's value heads, and those of transformers' classifiers. It leaves them aside, too. */
+const OTHER_HEADS = /^(v_head|value_head|score|classifier|qa_outputs)\./;
+
 /** @throws EdgeformerError `invalid_model` if tensors are missing, left over or of the wrong shape */
 function checkTensors(
   origins: Origins,
@@ -128,7 +131,7 @@ function checkTensors(
     const head: TensorSpec = { ...recipe.tensors.find(({ role }) => role === "embedding")!, role: "head" };
     for (const { name } of dialect.values(head, recipe)) unused.delete(name);
   }
-  const extra = [...unused].filter((name) => !dialect.ignored.test(name));
+  const extra = [...unused].filter((name) => !dialect.ignored.test(name) && !OTHER_HEADS.test(name));
   const fail = (message: string) => {
     throw new EdgeformerError("invalid_model", `the checkpoint does not match its config.json: ${message}`);
   };
@@ -141,17 +144,21 @@ function checkTensors(
  * Matches a checkpoint's tensors against what its configuration needs, before any of them is read.
  *
  * @param config config.json
+ * @param onWarning told what the checkpoint holds beside the model
  * @throws EdgeformerError `invalid_model` if the two do not match; what the architecture throws
  */
 export async function openWeights(
   checkpoint: Checkpoint,
   config: Record<string, unknown>,
   dialect: Dialect,
+  onWarning?: (message: string) => void,
 ): Promise<Weights> {
   const tensors = canonicalTensors(checkpoint, dialect);
   const { recipe, fields } = await checkedRecipe(config, dialect, tensors);
   const origins = new Origins(recipe, dialect);
   checkTensors(origins, recipe, dialect, tensors);
+  const heads = [...tensors.keys()].filter((name) => OTHER_HEADS.test(name));
+  if (heads.length > 0) onWarning?.(`${listed(heads)}: a head for another task than text, which is left out`);
 
   const read = async (name: string, start: number, count: number) => {
     const values = await (tensors.get(name) as CheckpointTensor).read(start, count);

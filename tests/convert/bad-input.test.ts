@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { convert } from "../../src/convert/convert.ts";
@@ -170,40 +170,18 @@ describe("a bad checkpoint is one clear sentence, exit code 1, and nothing left 
   });
 });
 
-describe("a bad adapter", () => {
-  const adapter = join(VARIANTS, "lora/adapter");
-  test.each<[string, (config: Record<string, unknown>) => void, string]>([
-    ["of another kind", (config) => void (config.peft_type = "IA3"), "only LORA"],
-    ["with DoRA", (config) => void (config.use_dora = true), "use_dora is not supported"],
-    ["without a rank", (config) => void delete config.r, "r in adapter_config.json"],
-    [
-      "with a regular expression",
-      (config) => void (config.alpha_pattern = { "c_.*": 2 }),
-      "regular expression",
-    ],
-  ])("%s is refused", async (_, change, sentence) => {
-    cpSync(adapter, source, { recursive: true });
-    const config = JSON.parse(readFileSync(join(adapter, "adapter_config.json"), "utf8"));
-    change(config);
-    writeFileSync(join(source, "adapter_config.json"), JSON.stringify(config));
-    const { code, stderr } = await cli(["convert", GOOD, "--lora", source, "--out", out]);
-    expect(code).toBe(1);
-    expect(stderr).toContain(sentence);
-    expect(existsSync(out)).toBe(false);
-  });
-
-  test("for another model is refused", async () => {
-    const { code, stderr } = await cli([
-      "convert",
-      join(VARIANTS, "gpt2-f16-head-64"),
-      "--lora",
-      adapter,
-      "--out",
-      out,
-    ]);
-    expect(code).toBe(1);
-    expect(stderr).toContain("is made for a weight of");
-  });
+describe("a head for another task than text", () => {
+  test.each(["v_head.summary.weight", "score.weight", "classifier.bias", "transformer.score.weight"])(
+    "%s is left out, and said to be",
+    async (name) => {
+      spoil(({ tensors }) => void (tensors[name] = { dtype: "F32", shape: [1], bytes: float(1) }));
+      const { code, stderr } = await cli(["convert", source, "--out", out]);
+      expect(stderr).toContain(
+        `note: ${name.replace("transformer.", "")}: a head for another task than text, which is left out\n`,
+      );
+      expect(code).toBe(0);
+    },
+  );
 });
 
 describe("an interrupted conversion", () => {

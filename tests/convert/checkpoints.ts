@@ -7,7 +7,7 @@ import { recipeOf } from "../../src/architectures/index.ts";
 import { dialectOf } from "../../src/convert/dialects/index.ts";
 import { openCheckpoint } from "../../src/convert/formats/open.ts";
 import { localSource, readJson } from "../../src/convert/inputs/files.ts";
-import { mergeLora } from "../../src/convert/lora.ts";
+import { adaptedConfig, mergeLora, openAdapter } from "../../src/convert/lora.ts";
 import { type QuantizedRows, quantizeRows } from "../../src/convert/quantize/int8.ts";
 import { openWeights, type Weights } from "../../src/convert/weights.ts";
 
@@ -18,16 +18,18 @@ export function temporaryDirectory(): string {
   return directory;
 }
 
-/** A checkpoint's weights, with the adapter in its folder `adapter`, if there is one. */
-export async function weightsOf(directory: string): Promise<Weights> {
+/** A checkpoint's weights, with the adapter in another directory, or in its folder `adapter`, if there is one. */
+export async function weightsOf(directory: string, adapterAt = join(directory, "adapter")): Promise<Weights> {
   const source = (await localSource(directory))!;
   const config = (await readJson(source, "config.json")) as Record<string, unknown>;
   const recipe = recipeOf(new ConfigFields(config));
   const dialect = dialectOf(recipe.architecture);
-  let { checkpoint } = await openCheckpoint(source);
-  const adapter = await localSource(join(directory, "adapter"));
-  if (adapter) ({ checkpoint } = await mergeLora(checkpoint, adapter, dialect, recipe));
-  return openWeights(checkpoint, config, dialect);
+  const { checkpoint } = await openCheckpoint(source);
+  const adapterSource = await localSource(adapterAt);
+  if (!adapterSource) return openWeights(checkpoint, config, dialect);
+  const adapter = await openAdapter(adapterSource);
+  const adapted = adaptedConfig(config, adapter, dialect, recipe);
+  return openWeights(await mergeLora(checkpoint, adapter, dialect, recipe), adapted, dialect);
 }
 
 type Quantizer = (weights: Float32Array, rows: number, columns: number) => QuantizedRows;

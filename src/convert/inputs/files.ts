@@ -18,6 +18,8 @@ export interface CheckpointSource {
   readonly revision: string | null;
   /** The file that holds the weights, where the user named one. */
   readonly weightsFile?: string;
+  /** The directory, if it is a local one. */
+  readonly directory?: string;
   /** Local path of a file of the checkpoint; undefined if it has none of that name. */
   file(name: string): Promise<string | undefined>;
   /** A file of the checkpoint that is read in pieces, from the hub by ranges; undefined if it has none of that name. */
@@ -51,6 +53,7 @@ export async function localSource(path: string): Promise<CheckpointSource | unde
   return {
     label: basename(resolve(path)),
     revision: null,
+    directory,
     ...(found === "file" ? { weightsFile: basename(path) } : {}),
     file,
     async open(name) {
