@@ -1,4 +1,5 @@
 import { EdgeformerError } from "../errors.ts";
+import { excerpt } from "../excerpt.ts";
 import { ACTIVATIONS, type ActivationName } from "./recipe.ts";
 
 /** Other names under which transformers' `ACT2FN` knows the engine's activation functions. */
@@ -76,7 +77,7 @@ export class ConfigFields {
     const value = this.peek(...names) ?? fallback;
     if (value === undefined) this.fail(`${name} is missing`);
     if (!Number.isSafeInteger(value) || (value as number) < 1)
-      this.fail(`${name} must be a positive integer, not ${JSON.stringify(value)}`);
+      this.fail(`${name} must be a positive integer, not ${excerpt(value)}`);
     if ((value as number) > maximum)
       this.unsupported(`${name} is ${value}; the most that is supported is ${maximum}`);
     return this.keep(name, value as number);
@@ -87,13 +88,13 @@ export class ConfigFields {
     const value = this.peek(name) ?? fallback;
     if (value === undefined) this.fail(`${name} is missing`);
     if (typeof value !== "number" || !(value > minimum && value < maximum))
-      this.fail(`${name} must be above ${minimum} and below ${maximum}, not ${JSON.stringify(value)}`);
+      this.fail(`${name} must be above ${minimum} and below ${maximum}, not ${excerpt(value)}`);
     return this.keep(name, value);
   }
 
   flag(name: string, fallback: boolean): boolean {
     const value = this.peek(name) ?? fallback;
-    if (typeof value !== "boolean") this.fail(`${name} must be true or false, not ${JSON.stringify(value)}`);
+    if (typeof value !== "boolean") this.fail(`${name} must be true or false, not ${excerpt(value)}`);
     return this.keep(name, value);
   }
 
@@ -104,9 +105,7 @@ export class ConfigFields {
     const alias = typeof value === "string" && Object.hasOwn(ACTIVATION_ALIASES, value);
     const resolved = alias ? ACTIVATION_ALIASES[value as string] : value;
     if (!ACTIVATIONS.includes(resolved as ActivationName))
-      this.unsupported(
-        `${name} ${JSON.stringify(value)} is not supported; supported are ${ACTIVATIONS.join(", ")}`,
-      );
+      this.unsupported(`${name} ${excerpt(value)} is not supported; supported are ${ACTIVATIONS.join(", ")}`);
     return this.keep(name, resolved as ActivationName);
   }
 
@@ -123,6 +122,6 @@ export class ConfigFields {
   refuse(name: string, what: string, ...allowed: unknown[]): void {
     const value = this.peek(name);
     if (value !== undefined && !allowed.includes(value))
-      this.unsupported(`${name} ${JSON.stringify(value)}: ${what} is not supported`);
+      this.unsupported(`${name} ${excerpt(value)}: ${what} is not supported`);
   }
 }

@@ -1,3 +1,4 @@
+import { excerpt } from "../excerpt.ts";
 import type { Architecture } from "./architecture.ts";
 import type { ConfigFields } from "./config-fields.ts";
 import { gptNeo } from "./gpt-neo.ts";
@@ -26,7 +27,7 @@ export function recipeOf(fields: ConfigFields): Recipe {
   const architecture = ARCHITECTURES.find(({ name, matches }) => name === type || matches?.(fields));
   if (architecture === undefined)
     return fields.unsupported(
-      `model_type ${JSON.stringify(type ?? null)}: this architecture is not supported; supported are ${supportedArchitectures()}`,
+      `model_type ${excerpt(type ?? null)}: this architecture is not supported; supported are ${supportedArchitectures()}`,
     );
   return architecture.recipe(fields);
 }

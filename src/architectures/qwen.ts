@@ -1,3 +1,4 @@
+import { excerpt } from "../excerpt.ts";
 import type { Architecture } from "./architecture.ts";
 import { type ConfigFields, LIMITS } from "./config-fields.ts";
 import { llamaRecipe } from "./llama.ts";
@@ -11,7 +12,7 @@ function qwenWindows(fields: ConfigFields, layers: number, maxPositions: number)
       fields.fail(`layer_types must name the kind of each of the ${layers} layers`);
     const unknown = types.find((type) => type !== "full_attention" && type !== "sliding_attention");
     if (unknown !== undefined)
-      fields.unsupported(`layer_types: layers of the kind ${JSON.stringify(unknown)} are not supported`);
+      fields.unsupported(`layer_types: layers of the kind ${excerpt(unknown)} are not supported`);
     fields.keep("layer_types", types);
   }
   if (!isUsed) return new Array<number>(layers).fill(0);
@@ -22,7 +23,7 @@ function qwenWindows(fields: ConfigFields, layers: number, maxPositions: number)
   // Counts the layers without a window, which come first; it may be all of them.
   const given = fields.peek("max_window_layers") ?? 28;
   if (!Number.isSafeInteger(given) || (given as number) < 0 || (given as number) > LIMITS.layers)
-    fields.fail(`max_window_layers must be a number of layers, not ${JSON.stringify(given)}`);
+    fields.fail(`max_window_layers must be a number of layers, not ${excerpt(given)}`);
   const first = fields.keep("max_window_layers", given as number);
   return Array.from({ length: layers }, (_, layer) => (layer < first ? 0 : window));
 }

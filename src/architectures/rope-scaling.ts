@@ -1,19 +1,30 @@
+import { excerpt } from "../excerpt.ts";
 import type { ConfigFields } from "./config-fields.ts";
 import type { Positions, RopeScaling } from "./recipe.ts";
+
+/** What is read of `rope_scaling`, and kept. */
+const SCALING_FIELDS = [
+  "rope_type",
+  "type",
+  "factor",
+  "low_freq_factor",
+  "high_freq_factor",
+  "original_max_position_embeddings",
+];
 
 /** Where a configuration says how its rotary embedding works: `rope_scaling`, since transformers 5 `rope_parameters`. */
 function ropeParameters(fields: ConfigFields): Record<string, unknown> {
   const value = fields.peek("rope_parameters", "rope_scaling");
   if (value === undefined) return {};
   if (typeof value !== "object" || Array.isArray(value))
-    fields.fail(`rope_scaling must be an object or null, not ${JSON.stringify(value)}`);
+    fields.fail(`rope_scaling must be an object or null, not ${excerpt(value)}`);
   return value as Record<string, unknown>;
 }
 
 function parameter(fields: ConfigFields, raw: Record<string, unknown>, name: string): number {
   const value = raw[name];
   if (typeof value !== "number" || !(value > 0) || !Number.isFinite(value))
-    fields.fail(`rope_scaling.${name} must be a positive number, not ${JSON.stringify(value ?? null)}`);
+    fields.fail(`rope_scaling.${name} must be a positive number, not ${excerpt(value ?? null)}`);
   return value;
 }
 
@@ -36,7 +47,7 @@ function scalingOf(fields: ConfigFields, raw: Record<string, unknown>): RopeScal
     return scaling;
   }
   return fields.unsupported(
-    `rope_scaling of the type ${JSON.stringify(kind)} is not supported; supported are default, linear and llama3`,
+    `rope_scaling of the type ${excerpt(kind)} is not supported; supported are default, linear and llama3`,
   );
 }
 
@@ -44,15 +55,16 @@ function scalingOf(fields: ConfigFields, raw: Record<string, unknown>): RopeScal
 export function rotaryPositions(fields: ConfigFields, headSize: number): Positions {
   const raw = ropeParameters(fields);
   const scaling = scalingOf(fields, raw);
-  fields.keep("rope_scaling", scaling.kind === "none" ? null : raw);
+  const read = Object.entries(raw).filter(([name]) => SCALING_FIELDS.includes(name));
+  fields.keep("rope_scaling", scaling.kind === "none" ? null : Object.fromEntries(read));
   // Either place may name the base; transformers 5 moved it into the object.
   const theta = raw.rope_theta ?? fields.peek("rope_theta") ?? 10_000;
   if (typeof theta !== "number" || !(theta > 1) || !Number.isFinite(theta))
-    fields.fail(`rope_theta must be a number above 1, not ${JSON.stringify(theta)}`);
+    fields.fail(`rope_theta must be a number above 1, not ${excerpt(theta)}`);
   fields.keep("rope_theta", theta);
   const share = raw.partial_rotary_factor ?? fields.peek("partial_rotary_factor") ?? 1;
   if (typeof share !== "number" || !(share > 0 && share <= 1))
-    fields.fail(`partial_rotary_factor must be above 0 and at most 1, not ${JSON.stringify(share)}`);
+    fields.fail(`partial_rotary_factor must be above 0 and at most 1, not ${excerpt(share)}`);
   fields.keep("partial_rotary_factor", share);
   const size = Math.floor(headSize * share);
   if (size < 2 || size % 2 !== 0)

@@ -2,6 +2,7 @@ import { ConfigFields } from "../architectures/config-fields.ts";
 import { recipeOf } from "../architectures/index.ts";
 import type { Recipe } from "../architectures/recipe.ts";
 import { EdgeformerError } from "../errors.ts";
+import { excerpt } from "../excerpt.ts";
 import { INT16_MAX, isWeightKind, KINDS } from "./kinds.ts";
 import { imageBytes, placeTensors, type TensorInfo } from "./layout.ts";
 
@@ -77,7 +78,7 @@ function object(value: unknown, name: string): Record<string, unknown> {
 
 function integer(value: unknown, name: string, minimum: number, maximum: number): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < minimum || value > maximum)
-    fail(`${name} must be an integer from ${minimum} to ${maximum}, not ${JSON.stringify(value)}`);
+    fail(`${name} must be an integer from ${minimum} to ${maximum}, not ${excerpt(value)}`);
   return value;
 }
 
@@ -101,6 +102,19 @@ function parseFile(value: unknown, name: string, maximum: number): FileInfo {
   return { file, bytes: integer(raw.bytes, `${name}.bytes`, 1, maximum), sha256 };
 }
 
+/** Whether a value from a file, of whatever depth, is the one that the library would write. */
+function sameJson(found: unknown, expected: unknown): boolean {
+  if (found === expected) return true;
+  if (typeof expected !== "object" || expected === null) return false;
+  if (typeof found !== "object" || found === null || Array.isArray(found) !== Array.isArray(expected))
+    return false;
+  const keys = Object.keys(expected) as (keyof typeof expected)[];
+  return (
+    keys.length === Object.keys(found).length &&
+    keys.every((key) => Object.hasOwn(found, key) && sameJson(found[key], expected[key]))
+  );
+}
+
 /**
  * The recipe of a stored configuration. It holds every field that the recipe reads, defaults filled in, so a field that
  * is missing or reads as something else is damage.
@@ -115,8 +129,8 @@ function parseRecipe(architecture: string, config: Record<string, unknown>): Rec
     throw new EdgeformerError("invalid_model", (cause as Error).message, { cause });
   }
   for (const [name, value] of Object.entries(fields.resolved))
-    if (JSON.stringify(config[name]) !== JSON.stringify(value))
-      fail(`config.${name} is ${JSON.stringify(config[name])}, but reads as ${JSON.stringify(value)}`);
+    if (!sameJson(config[name], value))
+      fail(`config.${name} is ${excerpt(config[name])}, but reads as ${excerpt(value)}`);
   return recipe;
 }
 
@@ -129,7 +143,7 @@ function parseTensors(value: unknown, recipe: Recipe): TensorInfo[] {
     recipe.tensors.map((tensor, i) => {
       const { kind } = entries[i]!;
       if (!isWeightKind(kind) || KINDS[kind].form !== tensor.form)
-        fail(`tensors[${i}].kind is ${JSON.stringify(kind)}, which is no way to store ${tensor.name}`);
+        fail(`tensors[${i}].kind is ${excerpt(kind)}, which is no way to store ${tensor.name}`);
       return [tensor, kind];
     }),
   );
@@ -139,7 +153,7 @@ function parseTensors(value: unknown, recipe: Recipe): TensorInfo[] {
     for (const key of ["name", "rows", "columns", "offset", "bytes"] as const)
       if (found[key] !== expected[key])
         fail(
-          `tensors[${i}].${key} is ${JSON.stringify(found[key])}, but the configuration needs ${JSON.stringify(expected[key])} (${expected.name})`,
+          `tensors[${i}].${key} is ${excerpt(found[key])}, but the configuration needs ${excerpt(expected[key])} (${expected.name})`,
         );
     if (KINDS[expected.kind].amplitude === undefined)
       expected.amplitude = integer(found.amplitude, `tensors[${i}].amplitude`, 1, INT16_MAX);
@@ -158,7 +172,7 @@ export function parseManifest(value: unknown): Manifest {
   if (raw.format !== "edgeformer") fail('not an edgeformer model: "format" must be "edgeformer"');
   if (raw.version !== FORMAT_VERSION)
     fail(
-      `format version ${JSON.stringify(raw.version)}, but this library reads version ${FORMAT_VERSION}; convert the checkpoint again`,
+      `format version ${excerpt(raw.version)}, but this library reads version ${FORMAT_VERSION}; convert the checkpoint again`,
     );
   const config = object(raw.config, "config");
   const architecture = text(raw.architecture, "architecture");

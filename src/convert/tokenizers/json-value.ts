@@ -2,16 +2,12 @@
 
 import { EdgeformerError } from "../../errors.ts";
 
+export { excerpt as shown } from "../../excerpt.ts";
+
 export type JsonObject = Record<string, unknown>;
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** A value as messages show it: one line, cut where it is long. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
 
 /** A damaged file. */

@@ -1,0 +1,13 @@
+const MAX_LENGTH = 100;
+
+/** A value from a file as JSON for a message: one line that is not long, whatever it is, and however deep. */
+export function excerpt(value: unknown): string {
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? String(value);
+  } catch {
+    // JSON.stringify goes as deep as the stack allows; JSON.parse goes deeper.
+    text = Array.isArray(value) ? "[…]" : "{…}";
+  }
+  return text.length <= MAX_LENGTH ? text : `${text.slice(0, MAX_LENGTH)}…`;
+}
