@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { Command } from "commander";
 import { type ConvertOptions, convert } from "../convert/convert.ts";
+import { readWhole } from "../convert/inputs/bytes.ts";
 import type { Manifest } from "../format/manifest.ts";
 import { describeFidelity, describeIsolate, isolateMemory } from "./inspect.ts";
 import type { CliIo } from "./io.ts";
@@ -20,6 +20,9 @@ pytorch_model.bin, whole or in shards, in float32, float16 or bfloat16.
 
 Environment: HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_CACHE, as for
 Hugging Face's own libraries.`;
+
+/** Of a text that a model is measured on, of which a megabyte takes hours. */
+const MAX_TEXT_BYTES = 64 * 1024 * 1024;
 
 interface ConvertFlags {
   out: string;
@@ -40,7 +43,8 @@ function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], un
 
 async function verifyText(verify: boolean | string | undefined): Promise<ConvertOptions["verify"]> {
   if (typeof verify !== "string") return verify ? true : undefined;
-  return { name: basename(verify), text: await readFile(verify, "utf8") };
+  const name = basename(verify);
+  return { name, text: new TextDecoder().decode(await readWhole(verify, name, MAX_TEXT_BYTES)) };
 }
 
 function summary(manifest: Manifest, out: string): string {

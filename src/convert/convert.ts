@@ -16,7 +16,7 @@ import { parseTokenizerTable } from "../text/tokenizer.ts";
 import { dialectOf } from "./dialects/index.ts";
 import { findModel } from "./find-model.ts";
 import { hashFiles, openCheckpoint } from "./formats/open.ts";
-import { readJson } from "./inputs/files.ts";
+import { MAX_CONFIG_BYTES, readJson } from "./inputs/files.ts";
 import { adaptedConfig, mergeLora } from "./lora.ts";
 import { type ConvertedTokenizer, convertTokenizer } from "./tokenizers/convert-tokenizer.ts";
 import { chooseCorpus, measureFidelity } from "./verify/fidelity.ts";
@@ -69,7 +69,7 @@ async function openSource(options: ConvertOptions): Promise<OpenedSource> {
   const { source, adapter, tokenizerSource } = await findModel(options);
   let close = adapter?.close;
   try {
-    const json = await readJson(source, "config.json");
+    const json = await readJson(source, "config.json", MAX_CONFIG_BYTES);
     if (json === undefined)
       throw new EdgeformerError(
         "invalid_model",

@@ -2,7 +2,7 @@ import type { Recipe, TensorSpec } from "../architectures/recipe.ts";
 import type { Dialect } from "./dialects/dialect.ts";
 import type { Checkpoint, CheckpointTensor } from "./formats/checkpoint.ts";
 import { openCheckpoint } from "./formats/open.ts";
-import { type CheckpointSource, readJson } from "./inputs/files.ts";
+import { type CheckpointSource, MAX_CONFIG_BYTES, readJson } from "./inputs/files.ts";
 import {
   failAdapter,
   type LoraConfig,
@@ -93,7 +93,7 @@ function sortTensors(tensors: Checkpoint["tensors"]): Pick<LoraAdapter, "modules
  * @throws EdgeformerError `invalid_model` or `unsupported_model`
  */
 export async function openAdapter(source: CheckpointSource): Promise<LoraAdapter> {
-  const json = await readJson(source, CONFIG_FILE);
+  const json = await readJson(source, CONFIG_FILE, MAX_CONFIG_BYTES);
   if (json === undefined) failAdapter(`${source.label} has no ${CONFIG_FILE}`);
   const config = parseLoraConfig(json);
   const { checkpoint, paths } = await openCheckpoint(source, WEIGHTS_FILES);

@@ -1,7 +1,7 @@
 /** @module edgeformer/node */
 
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync } from "node:fs";
+import { createReadStream, existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,8 +23,11 @@ export function directorySource(directory: string): ModelSource {
     name: directory,
     async open(file) {
       const path = join(directory, file);
-      if (!existsSync(path))
+      const stats = statSync(path, { throwIfNoEntry: false });
+      if (stats === undefined)
         throw new EdgeformerError("invalid_model", `${file}: there is no such file in ${directory}`);
+      // A pipe or a device may never end.
+      if (!stats.isFile()) throw new EdgeformerError("invalid_model", `${file}: not a file in ${directory}`);
       return readChunks(path);
     },
   };

@@ -12,6 +12,7 @@ import { openTorch } from "../../src/convert/formats/torch.ts";
 import { memorySource } from "../../src/convert/inputs/bytes.ts";
 import { EdgeformerError } from "../../src/errors.ts";
 import { safetensorsFile } from "./checkpoints.ts";
+import { zipArchive } from "./zip-writer.ts";
 
 const VARIANTS = join(import.meta.dirname, "../fixtures/variants");
 const FILES = {
@@ -91,7 +92,9 @@ describe("a lying safetensors header", () => {
     ["a gap", { a: entry(0, 8), b: entry(12, 16, [1]) }, "belong to no tensor"],
     ["bytes left over", { a: entry(0, 8) }, "end at byte 8 of 16"],
     ["a shape that needs other bytes", { a: entry(0, 8, [3]), b: entry(8, 16) }, "needs 12"],
-    ["an unknown dtype", { a: entry(0, 16, [2], "Q4") }, "unknown dtype"],
+    ["an unknown dtype", { a: entry(0, 16, [2], "Q4") }, 'unknown dtype "Q4"'],
+    ["half a byte", { a: entry(0, 16, [33], "F4") }, "needs 16.5"],
+    ["too many dimensions", { a: entry(0, 16, new Array(65).fill(1)) }, "no valid shape"],
     ["a dtype from the prototype", { a: entry(0, 16, [2], "constructor") }, "unknown dtype"],
     ["a negative size", { a: entry(0, 16, [-2, -2]) }, "no valid shape"],
     ["a fraction of an offset", { a: entry(0, 16.5) }, "data_offsets"],
@@ -121,6 +124,163 @@ describe("a lying safetensors header", () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe("a dtype that weights cannot have", () => {
+  const bytes = new Uint8Array(16);
+  test.each([
+    ["F8_E4M3", [16]],
+    ["F8_E5M2", [16]],
+    ["F8_E8M0", [16]],
+    ["F4", [32]],
+    ["F6_E2M3", [21, 1], 12],
+    ["I8", [16]],
+    ["U8", [16]],
+  ])("%s is no damage, and refused by name when it is read", async (dtype, shape, end = 16) => {
+    const data_offsets = [0, end];
+    if (dtype === "F6_E2M3") shape = [16];
+    const file = safetensorsFile(
+      { a: { dtype, shape, bytes: bytes.subarray(0, end) } },
+      { a: { dtype, shape, data_offsets } },
+    );
+    const { tensors } = await openSafetensors(memorySource(file, "x"));
+    expect(tensors.get("a")!.dtype).toBe(dtype);
+    await expect(tensors.get("a")!.read(0, 1)).rejects.toMatchObject({
+      code: "unsupported_model",
+      message: `x: tensor a is ${dtype}: the checkpoint is quantized already; take the one that it was made from; weights must be one of F32, F16, BF16, F64`,
+    });
+  });
+
+  test.each(["C64", "I64", "BOOL"])("%s is not taken for quantized", async (dtype) => {
+    const shape = [dtype === "BOOL" ? 16 : 2];
+    const { tensors } = await openSafetensors(
+      memorySource(safetensorsFile({ a: { dtype, shape, bytes } }), "x"),
+    );
+    await expect(tensors.get("a")!.read(0, 1)).rejects.toThrow(`a is ${dtype}; weights must be`);
+  });
+});
+
+/** Runs what must fail, within two seconds and 300 MB. */
+async function refused(run: () => Promise<unknown>): Promise<string> {
+  const [start, before] = [performance.now(), process.memoryUsage().rss];
+  const message = await run().then(
+    () => expect.unreachable("it was read"),
+    (error: unknown) => {
+      expect(error).toBeInstanceOf(EdgeformerError);
+      return (error as Error).message;
+    },
+  );
+  expect(performance.now() - start).toBeLessThan(2000);
+  expect(process.memoryUsage().rss - before).toBeLessThan(300e6);
+  expect(message.length).toBeLessThan(500);
+  return message;
+}
+
+describe("a file that is made to cost", () => {
+  test("a safetensors header of 100 MB is refused for its size, one of 4 MB is read", async () => {
+    const header = Buffer.alloc(99_000_000, " ");
+    header.write("{}");
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    const large = Buffer.concat([length, header]);
+    expect(await refused(() => openSafetensors(memorySource(large, "x")))).toContain(
+      "its header has 99000000 bytes, and at most 4000000 are read",
+    );
+    large.writeBigUInt64LE(4_000_000n);
+    const { tensors } = await openSafetensors(memorySource(large.subarray(0, 8 + 4_000_000), "x"));
+    expect(tensors.size).toBe(0);
+  });
+
+  test.each([
+    ["lists", "["],
+    ["objects", '{"a":'],
+  ])("a safetensors header of nested %s is refused", async (_, opening) => {
+    const header = Buffer.from(opening.repeat(Math.floor(3_999_000 / opening.length)));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    const file = Buffer.concat([length, header]);
+    await refused(() => openSafetensors(memorySource(file, "x")));
+  });
+
+  test("a safetensors header with a name of a megabyte does not repeat it", async () => {
+    const entry = { dtype: "F32", shape: [3], data_offsets: [0, 8] };
+    const file = safetensorsFile({}, { ["x".repeat(1_000_000)]: entry });
+    await refused(() => openSafetensors(memorySource(file, "x")));
+  });
+
+  const bytes = (text: string) => Buffer.from(text, "latin1");
+  test.each([
+    ["dictionaries", "}"],
+    ["lists", "]"],
+    ["tuples", ")"],
+    ["marks", "("],
+    ["names", "\x8c\x01a"],
+    ["numbers", "K\x01"],
+    ["remembered values", "h\x00"],
+  ])("a pickle of %s without end is refused", async (_, piece) => {
+    const pickle = Buffer.alloc(60_000_000, bytes(piece));
+    const start = bytes("\x80\x02}q\x00");
+    await refused(async () => readPickle(Buffer.concat([start, pickle]), 0, "x"));
+    const archive = zipArchive([{ name: "a/data.pkl", content: Buffer.concat([start, pickle]) }]);
+    expect(await refused(() => openTorch(memorySource(archive, "x")))).toContain(
+      "data.pkl has 60000005 bytes",
+    );
+    const legacy = Buffer.concat([
+      bytes("\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02"),
+      start.subarray(2),
+      pickle,
+    ]);
+    await refused(() => openTorch(memorySource(legacy, "x")));
+  });
+
+  test("a tensor that repeats its storage is refused", async () => {
+    const number = (value: number) => {
+      const bytes = Buffer.alloc(5);
+      bytes[0] = 0x4a;
+      bytes.writeInt32LE(value, 1);
+      return bytes.toString("latin1");
+    };
+    const storage = `(\x8c\x07storagectorch\nFloatStorage\n\x8c\x010\x8c\x03cpu${number(4)}tQ`;
+    const tensor = (shape: number[], strides: number[]) =>
+      bytes(
+        `\x80\x02}\x8c\x01actorch._utils\n_rebuild_tensor_v2\n(${storage}K\x00(${shape.map(number).join("")}t(${strides.map(number).join("")}t\x89)tRs.`,
+      );
+    const open = (pickle: Buffer) =>
+      openTorch(
+        memorySource(
+          zipArchive([
+            { name: "a/data.pkl", content: pickle },
+            { name: "a/data/0", content: new Uint8Array(16) },
+          ]),
+          "x",
+        ),
+      );
+    expect((await open(tensor([2, 2], [1, 2]))).tensors.get("a")!.shape).toEqual([2, 2]);
+    for (const [shape, strides] of [
+      [
+        [100_000, 100_000],
+        [0, 0],
+      ],
+      [
+        [2, 1_000_000],
+        [1, 0],
+      ],
+      [
+        [3, 2],
+        [1, 1],
+      ],
+    ] as const)
+      expect(await refused(() => open(tensor([...shape], [...strides])))).toContain(
+        `a tensor has ${shape[0] * shape[1]} elements in a storage of 4`,
+      );
+  });
+
+  test("an archive with a directory of 50 MB is refused", async () => {
+    const archive = Buffer.from(zipArchive([{ name: "a/data.pkl", content: new Uint8Array(1) }]));
+    const padded = Buffer.concat([Buffer.alloc(50_000_000), archive]);
+    padded.writeUInt32LE(50_000_000, padded.length - 10);
+    await refused(() => openTorch(memorySource(Buffer.concat([bytes("PK\x03\x04"), padded]), "x")));
   });
 });
 

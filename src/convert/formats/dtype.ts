@@ -1,28 +1,55 @@
-/** Bytes of an element, for every dtype that a safetensors header may name. */
-export const DTYPE_BYTES: Readonly<Record<string, number>> = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  U16: 2,
-  I16: 2,
-  F16: 2,
-  BF16: 2,
-  U32: 4,
-  I32: 4,
-  F32: 4,
-  U64: 8,
-  I64: 8,
-  F64: 8,
+import { EdgeformerError } from "../../errors.ts";
+
+/** Bits of an element, for every dtype of safetensors 0.8. */
+export const DTYPE_BITS: Readonly<Record<string, number>> = {
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  BOOL: 8,
+  U8: 8,
+  I8: 8,
+  F8_E4M3: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2: 8,
+  F8_E5M2FNUZ: 8,
+  F8_E8M0: 8,
+  U16: 16,
+  I16: 16,
+  F16: 16,
+  BF16: 16,
+  U32: 32,
+  I32: 32,
+  F32: 32,
+  C64: 64,
+  U64: 64,
+  I64: 64,
+  F64: 64,
 };
 
-/** The dtypes that weights may have. */
-export const FLOAT_DTYPES = ["F32", "F16", "BF16", "F64"] as const;
-export type FloatDtype = (typeof FLOAT_DTYPES)[number];
+/** The dtypes that weights may have, and bytes of an element. */
+export const FLOAT_BYTES = { F32: 4, F16: 2, BF16: 2, F64: 8 } as const;
+export type FloatDtype = keyof typeof FLOAT_BYTES;
 
 export function isFloatDtype(dtype: string): dtype is FloatDtype {
-  return (FLOAT_DTYPES as readonly string[]).includes(dtype);
+  return Object.hasOwn(FLOAT_BYTES, dtype);
+}
+
+/**
+ * A dtype that weights may have. Quantized ones mean nothing without scales and zero points, which every tool keeps in
+ * a way of its own; and rounding what is rounded already loses more than rounding the original.
+ *
+ * @param name the tensor's
+ * @throws EdgeformerError `unsupported_model`
+ */
+export function floatDtype(dtype: string, name: string, file: string): FloatDtype {
+  if (isFloatDtype(dtype)) return dtype;
+  const quantized = /^F[468]|^[UI]8$/.test(dtype)
+    ? ": the checkpoint is quantized already; take the one that it was made from"
+    : "";
+  throw new EdgeformerError(
+    "unsupported_model",
+    `${file}: tensor ${name} is ${dtype}${quantized}; weights must be one of ${Object.keys(FLOAT_BYTES).join(", ")}`,
+  );
 }
 
 /** float32 of a float16 bit pattern (IEEE 754 binary16, subnormals, infinities and NaN included). */

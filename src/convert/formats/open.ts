@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { EdgeformerError } from "../../errors.ts";
+import { excerpt } from "../../excerpt.ts";
 import { fileSource } from "../inputs/bytes.ts";
 import { type CheckpointSource, readJson } from "../inputs/files.ts";
 import type { Checkpoint, CheckpointTensor } from "./checkpoint.ts";
+import { printable } from "./gguf-metadata.ts";
 import { openSafetensors } from "./safetensors.ts";
 import { openTorch } from "./torch.ts";
 
@@ -14,6 +16,9 @@ const WEIGHTS_FILES = [
   "pytorch_model.bin",
   "pytorch_model.bin.index.json",
 ];
+
+/** An index has some 100 bytes for a tensor. */
+const MAX_INDEX_BYTES = 4 * 1024 * 1024;
 
 /**
  * The weights of a checkpoint and the paths of the files that hold them, in order.
@@ -60,12 +65,13 @@ async function openShards(
   const fail = (message: string): never => {
     throw new EdgeformerError("invalid_model", `${index}: ${message}`);
   };
-  const map = ((await readJson(source, index)) as { weight_map?: unknown } | null)?.weight_map;
+  const map = ((await readJson(source, index, MAX_INDEX_BYTES)) as { weight_map?: unknown } | null)
+    ?.weight_map;
   if (typeof map !== "object" || map === null) return fail("it has no weight_map");
   const places = Object.entries(map as Record<string, unknown>);
   for (const [name, file] of places)
     if (typeof file !== "string" || !/^[\w.-]+\.(safetensors|bin)$/.test(file) || file.startsWith("."))
-      fail(`${name} is said to be in ${JSON.stringify(file)}, which is not the name of a weights file`);
+      fail(`${printable(name)} is said to be in ${excerpt(file)}, which is not the name of a weights file`);
   const opened = new Map<string, { checkpoint: Checkpoint; paths: string[] }>();
   const close = async () => {
     for (const { checkpoint } of opened.values()) await checkpoint.close();
@@ -76,7 +82,7 @@ async function openShards(
     const tensors = new Map<string, CheckpointTensor>();
     for (const [name, file] of places) {
       const tensor = opened.get(file as string)?.checkpoint.tensors.get(name);
-      tensors.set(name, tensor ?? fail(`${name} is not in ${file}`));
+      tensors.set(name, tensor ?? fail(`${printable(name)} is not in ${file}`));
     }
     return { checkpoint: { tensors, close }, paths: [...opened.values()].flatMap(({ paths }) => paths) };
   } catch (error) {

@@ -1,5 +1,6 @@
 // What a pickle of tensors is made of, and the few things that it may have built.
 import { EdgeformerError } from "../../errors.ts";
+import { excerpt } from "../../excerpt.ts";
 
 /** torch's storage classes and the dtypes (safetensors' names) of their elements. */
 const STORAGE_DTYPES: Readonly<Record<string, string>> = {
@@ -88,7 +89,7 @@ export function knownGlobal(module: string, name: string, file: string): KnownGl
     return new KnownGlobal(full);
   return fail(
     file,
-    `the pickle in it wants ${JSON.stringify(full)}, which is no part of a tensor; nothing was executed. Ask for a safetensors file`,
+    `the pickle in it wants ${excerpt(full)}, which is no part of a tensor; nothing was executed. Ask for a safetensors file`,
   );
 }
 
@@ -112,6 +113,13 @@ function rebuildTensor(args: unknown[], file: string): PickledTensor {
   const last = shape.reduce((sum, size, i) => sum + (size - 1) * (strides[i] as number), offset);
   if (!shape.includes(0) && !(last < storage.elements))
     fail(file, `a tensor reaches to element ${last} of a storage of ${storage.elements}`);
+  // Strides of 0 repeat elements: a file of a few bytes could claim a tensor of any size.
+  const size = shape.reduce((product, length) => product * length, 1);
+  if (size > storage.elements)
+    fail(
+      file,
+      `a tensor has ${size} elements in a storage of ${storage.elements}; save it with .contiguous()`,
+    );
   return new PickledTensor(storage, offset, shape, strides);
 }
 

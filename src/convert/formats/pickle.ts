@@ -6,12 +6,19 @@ import { build, knownGlobal, PickledTensor, persistentStorage, Tuple } from "./p
 
 const MARK = Symbol("mark");
 
+/**
+ * Values that a pickle may build: what a checkpoint of 20,000 tensors needs. A dictionary takes one byte in the
+ * file and 200 in memory.
+ */
+const MAX_VALUES = 500_000;
+
 class Unpickler {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #file: string;
   readonly #stack: unknown[] = [];
   readonly #memo = new Map<number, unknown>();
+  #values = 0;
   position: number;
 
   constructor(bytes: Uint8Array, start: number, file: string) {
@@ -124,7 +131,11 @@ class Unpickler {
 
   /** Reads one pickle, up to and with its STOP. */
   run(): unknown {
-    const push = (value: unknown) => void this.#stack.push(value);
+    const push = (value: unknown) => {
+      if (++this.#values > MAX_VALUES)
+        this.fail(`the pickle in it has more than ${MAX_VALUES} values: it is not a checkpoint`);
+      this.#stack.push(value);
+    };
     for (;;) {
       const opcode = this.#uint8();
       switch (opcode) {

@@ -1,10 +1,18 @@
 import { EdgeformerError } from "../../errors.ts";
+import { excerpt } from "../../excerpt.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
 import { type Checkpoint, type CheckpointTensor, elements } from "./checkpoint.ts";
-import { DTYPE_BYTES, FLOAT_DTYPES, isFloatDtype, toFloat32 } from "./dtype.ts";
+import { DTYPE_BITS, FLOAT_BYTES, floatDtype, toFloat32 } from "./dtype.ts";
+import { printable } from "./gguf-metadata.ts";
 
-/** As the format's own library allows. */
-const MAX_HEADER_BYTES = 100_000_000;
+/**
+ * The format's own library allows 100 MB, which took 12 s to refuse. A header has some 120 bytes for a tensor, and the
+ * deepest model that can be converted has 13,000 tensors.
+ */
+const MAX_HEADER_BYTES = 4_000_000;
+
+/** More than any tensor has; PyTorch allows 64. */
+const MAX_DIMENSIONS = 64;
 
 export interface SafetensorsEntry {
   dtype: string;
@@ -39,29 +47,33 @@ export function parseSafetensorsHeader(
   if (typeof header !== "object" || header === null || Array.isArray(header))
     fail("the safetensors header is not an object");
   const entries = new Map<string, SafetensorsEntry>();
-  for (const [name, value] of Object.entries(header as object)) {
-    if (name === "__metadata__") continue;
+  for (const [key, value] of Object.entries(header as object)) {
+    if (key === "__metadata__") continue;
+    const name = printable(key);
     const { dtype, shape, data_offsets } = (value ?? {}) as Record<string, unknown>;
-    const size =
-      typeof dtype === "string" && Object.hasOwn(DTYPE_BYTES, dtype) ? DTYPE_BYTES[dtype] : undefined;
-    if (size === undefined) return fail(`tensor ${name} has the unknown dtype ${JSON.stringify(dtype)}`);
+    const bits =
+      typeof dtype === "string" && Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype] : undefined;
+    if (bits === undefined)
+      throw new EdgeformerError(
+        "unsupported_model",
+        `${file}: tensor ${name} has the unknown dtype ${excerpt(dtype)}`,
+      );
     if (!isSizes(shape)) return fail(`tensor ${name} has no valid shape`);
     if (!isSizes(data_offsets) || data_offsets.length !== 2)
       return fail(`tensor ${name} has no valid data_offsets`);
     const [begin, end] = data_offsets as [number, number];
     if (begin > end || end > dataBytes)
       fail(`tensor ${name} claims bytes ${begin} to ${end} of ${dataBytes}`);
-    if (end - begin !== elements(shape) * size)
-      fail(
-        `tensor ${name} has ${end - begin} bytes, but its shape [${shape}] needs ${elements(shape) * size}`,
-      );
-    entries.set(name, { dtype: dtype as string, shape, begin, end });
+    const needed = (elements(shape) * bits) / 8;
+    if (end - begin !== needed)
+      fail(`tensor ${name} has ${end - begin} bytes, but its shape ${excerpt(shape)} needs ${needed}`);
+    entries.set(key, { dtype: dtype as string, shape, begin, end });
   }
   let covered = 0;
   for (const [name, { begin, end }] of [...entries].sort(
     ([, a], [, b]) => a.begin - b.begin || a.end - b.end,
   )) {
-    if (begin < covered) fail(`tensor ${name} overlaps another one`);
+    if (begin < covered) fail(`tensor ${printable(name)} overlaps another one`);
     if (begin > covered) fail(`bytes ${covered} to ${begin} belong to no tensor`);
     covered = end;
   }
@@ -70,7 +82,11 @@ export function parseSafetensorsHeader(
 }
 
 function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+  return (
+    Array.isArray(value) &&
+    value.length <= MAX_DIMENSIONS &&
+    value.every((size) => Number.isSafeInteger(size) && size >= 0)
+  );
 }
 
 /** Opens a safetensors file; tensors are read when asked for. The checkpoint owns `source` and closes it. */
@@ -79,8 +95,10 @@ export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
     new EdgeformerError("invalid_model", `${source.name}: ${message}; download it again`);
   if (source.size < 8) throw fail("too short to be a safetensors file");
   const length = new DataView((await source.read(0, 8)).buffer).getBigUint64(0, true);
-  if (length > MAX_HEADER_BYTES || length > source.size - 8)
+  if (length > source.size - 8)
     throw fail(`not a safetensors file, or a truncated one: its header claims ${length} bytes`);
+  if (length > MAX_HEADER_BYTES)
+    throw fail(`its header has ${length} bytes, and at most ${MAX_HEADER_BYTES} are read`);
   const start = 8 + Number(length);
   const entries = parseSafetensorsHeader(
     await source.read(8, Number(length)),
@@ -93,13 +111,9 @@ export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
       shape,
       dtype,
       async read(first, count) {
-        if (!isFloatDtype(dtype))
-          throw new EdgeformerError(
-            "unsupported_model",
-            `${source.name}: tensor ${name} is ${dtype}; weights must be one of ${FLOAT_DTYPES.join(", ")}`,
-          );
-        const size = DTYPE_BYTES[dtype] as number;
-        return toFloat32(await source.read(start + begin + first * size, count * size), dtype);
+        const float = floatDtype(dtype, printable(name), source.name);
+        const size = FLOAT_BYTES[float];
+        return toFloat32(await source.read(start + begin + first * size, count * size), float);
       },
     });
   return { tensors, close: () => source.close() };

@@ -1,19 +1,24 @@
 import { EdgeformerError } from "../../errors.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
 import { type Checkpoint, type CheckpointTensor, elements } from "./checkpoint.ts";
-import { DTYPE_BYTES, FLOAT_DTYPES, isFloatDtype, toFloat32 } from "./dtype.ts";
+import { DTYPE_BITS, FLOAT_BYTES, floatDtype, toFloat32 } from "./dtype.ts";
+import { printable } from "./gguf-metadata.ts";
 import { readPickle } from "./pickle.ts";
 import { type PickledStorage, PickledTensor } from "./pickle-values.ts";
 import { readZipDirectory, zipDataOffset } from "./zip.ts";
 
-/** The pickle describes the tensors, a few hundred bytes each. */
-const MAX_PICKLE_BYTES = 64 * 1024 * 1024;
+/** The pickle describes the tensors, some 300 bytes each. */
+const MAX_PICKLE_BYTES = 16 * 1024 * 1024;
 /** What torch.save wrote first before version 1.6 (torch/serialization.py). */
 const LEGACY_MAGIC = "119547037146038801333356";
 const LEGACY_PROTOCOL = 1001;
 
 /** First byte of each storage in the file, by its key. */
 type StoragePlaces = Map<string, { offset: number; bytes: number }>;
+
+function bytesOf({ elements, dtype }: PickledStorage): number {
+  return (elements * (DTYPE_BITS[dtype] as number)) / 8;
+}
 
 function damaged(source: ByteSource, message: string): EdgeformerError {
   return new EdgeformerError("invalid_model", `${source.name}: ${message}; download it again`);
@@ -30,12 +35,11 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
     if (typeof name !== "string" || !(tensor instanceof PickledTensor))
       throw new EdgeformerError(
         "invalid_model",
-        `${source.name}: ${typeof name === "string" ? name : "one of its keys"} is not a tensor; a checkpoint holds the model's weights and nothing else`,
+        `${source.name}: ${typeof name === "string" ? printable(name) : "one of its keys"} is not a tensor; a checkpoint holds the model's weights and nothing else`,
       );
     const place = places.get(tensor.storage.key);
-    const size = DTYPE_BYTES[tensor.storage.dtype] as number;
-    if (place === undefined || place.bytes < tensor.storage.elements * size)
-      throw damaged(source, `the data of tensor ${name} is missing or too short`);
+    if (place === undefined || place.bytes < bytesOf(tensor.storage))
+      throw damaged(source, `the data of tensor ${printable(name)} is missing or too short`);
     tensors.set(name, torchTensor(source, name, tensor, place.offset));
   }
   return { tensors, close: () => source.close() };
@@ -47,8 +51,9 @@ async function readArchive(source: ByteSource): Promise<{ value: unknown; places
   for (const { name, method } of entries.values())
     if (method !== 0) throw damaged(source, `${name} is compressed, which torch.save never does`);
   const pickle = [...entries.values()].find(({ name }) => /^[^/]+\/data\.pkl$/.test(name));
-  if (pickle === undefined || pickle.size > MAX_PICKLE_BYTES)
-    throw damaged(source, "the archive has no data.pkl: it is not a checkpoint");
+  if (pickle === undefined) throw damaged(source, "the archive has no data.pkl: it is not a checkpoint");
+  if (pickle.size > MAX_PICKLE_BYTES)
+    throw damaged(source, `data.pkl has ${pickle.size} bytes, and at most ${MAX_PICKLE_BYTES} are read`);
   const prefix = pickle.name.slice(0, -"data.pkl".length);
   const order = entries.get(`${prefix}byteorder`);
   if (order !== undefined) {
@@ -67,12 +72,10 @@ async function readArchive(source: ByteSource): Promise<{ value: unknown; places
     source.name,
   );
   const places: StoragePlaces = new Map();
-  for (const entry of entries.values())
-    if (entry.name.startsWith(`${prefix}data/`))
-      places.set(entry.name.slice(`${prefix}data/`.length), {
-        offset: await zipDataOffset(source, entry),
-        bytes: entry.size,
-      });
+  for (const key of storagesOf(value).keys()) {
+    const entry = entries.get(`${prefix}data/${key}`);
+    if (entry) places.set(key, { offset: await zipDataOffset(source, entry), bytes: entry.size });
+  }
   return { value, places };
 }
 
@@ -102,7 +105,7 @@ async function readLegacy(source: ByteSource): Promise<{ value: unknown; places:
     const length = new DataView((await source.read(position, 8)).buffer).getBigInt64(0, true);
     if (length !== BigInt(storage.elements))
       throw damaged(source, "a storage is not as long as it should be");
-    const size = storage.elements * (DTYPE_BYTES[storage.dtype] as number);
+    const size = bytesOf(storage);
     places.set(key, { offset: position + 8, bytes: size });
     position += 8 + size;
     if (position > source.size) throw damaged(source, "it is truncated");
@@ -110,8 +113,9 @@ async function readLegacy(source: ByteSource): Promise<{ value: unknown; places:
   return { value, places };
 }
 
-function storagesOf(value: unknown): Map<unknown, PickledStorage> {
-  const storages = new Map<unknown, PickledStorage>();
+/** The storages that tensors lie in, by key. */
+function storagesOf(value: unknown): Map<string, PickledStorage> {
+  const storages = new Map<string, PickledStorage>();
   if (value instanceof Map)
     for (const tensor of value.values())
       if (tensor instanceof PickledTensor) storages.set(tensor.storage.key, tensor.storage);
@@ -136,15 +140,11 @@ function torchTensor(
 ): CheckpointTensor {
   const { storage, shape, strides, offset } = tensor;
   const { dtype } = storage;
-  const size = DTYPE_BYTES[dtype] as number;
   const contiguous = isContiguous(tensor);
   const readElements = async (first: number, count: number) => {
-    if (!isFloatDtype(dtype))
-      throw new EdgeformerError(
-        "unsupported_model",
-        `${source.name}: tensor ${name} is ${dtype}; weights must be one of ${FLOAT_DTYPES.join(", ")}`,
-      );
-    return toFloat32(await source.read(start + first * size, count * size), dtype);
+    const float = floatDtype(dtype, printable(name), source.name);
+    const size = FLOAT_BYTES[float];
+    return toFloat32(await source.read(start + first * size, count * size), float);
   };
   return {
     shape,

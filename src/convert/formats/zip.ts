@@ -1,5 +1,6 @@
 import { EdgeformerError } from "../../errors.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
+import { printable } from "./gguf-metadata.ts";
 
 /** A file in an archive. */
 export interface ZipEntry {
@@ -22,7 +23,8 @@ const LOCAL_SIGNATURE = 0x04034b50;
 /** The end record and the longest comment that may follow it. */
 const END_BYTES = 22;
 const MAX_COMMENT = 65535;
-const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
+/** Some 100 bytes for a file. */
+const MAX_DIRECTORY_BYTES = 8 * 1024 * 1024;
 /** What a 32-bit field holds when its value is in the ZIP64 extra field. */
 const IN_EXTRA = 0xffffffff;
 
@@ -70,7 +72,7 @@ export async function readZipDirectory(source: ByteSource): Promise<Map<string, 
       directory.getUint32(at + 42, true), // offset of the local header
     ];
     const [unpacked, packed, local] = withZip64(directory, at + 46 + nameBytes, extraBytes, fields);
-    if (entries.has(name)) fail(`the archive has two entries called ${name}`);
+    if (entries.has(name)) fail(`the archive has two entries called ${printable(name)}`);
     entries.set(name, {
       name,
       size: unpacked as number,
@@ -109,7 +111,7 @@ export async function zipDataOffset(source: ByteSource, entry: ZipEntry): Promis
   if (header.getUint32(0, true) !== LOCAL_SIGNATURE || start + bytes > source.size)
     throw new EdgeformerError(
       "invalid_model",
-      `${source.name}: ${entry.name} is damaged or truncated; download it again`,
+      `${source.name}: ${printable(entry.name)} is damaged or truncated; download it again`,
     );
   return start;
 }

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { EdgeformerError } from "../../errors.ts";
 
 /** A file that is read in pieces, so that a checkpoint larger than memory can be converted. */
@@ -11,9 +11,60 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
-/** A file on disk. */
+/** A clone without git-lfs has these in place of large files (the Git LFS specification: below 1,024 bytes). */
+const LFS_POINTER = "version https://git-lfs.github.com/spec/v1";
+const MAX_POINTER_BYTES = 1024;
+
+/**
+ * A file on disk.
+ *
+ * @throws EdgeformerError `invalid_model` if it is something else, such as a pipe, or stands for a file that is not there
+ */
 export async function fileSource(path: string, name = path): Promise<ByteSource> {
-  return handleSource(await open(path, "r"), name);
+  // Before it is opened: that alone waits for whoever writes into a pipe.
+  if (!(await stat(path)).isFile())
+    throw new EdgeformerError("invalid_model", `${name}: neither a file nor a directory`);
+  const source = await handleSource(await open(path, "r"), name);
+  try {
+    await refusePointer(source);
+    return source;
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function refusePointer(source: ByteSource): Promise<void> {
+  if (source.size < LFS_POINTER.length || source.size > MAX_POINTER_BYTES) return;
+  const start = new TextDecoder().decode(await source.read(0, LFS_POINTER.length));
+  if (start === LFS_POINTER)
+    throw new EdgeformerError(
+      "invalid_model",
+      `${source.name}: a Git LFS pointer and not the file that it stands for; run "git lfs pull" where it was cloned, or give the model's id on the hub`,
+    );
+}
+
+/**
+ * The bytes of a file that is read whole.
+ *
+ * @throws EdgeformerError `invalid_model` if it is larger than `maximum`; as `fileSource` does
+ */
+export async function readWhole(
+  path: string,
+  name: string,
+  maximum: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const source = await fileSource(path, name);
+  try {
+    if (source.size > maximum)
+      throw new EdgeformerError(
+        "invalid_model",
+        `${name}: it has ${source.size} bytes, and at most ${maximum} are read`,
+      );
+    return await source.read(0, source.size);
+  } finally {
+    await source.close();
+  }
 }
 
 /** A file that is open. The source owns the handle and closes it. */

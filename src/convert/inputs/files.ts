@@ -1,7 +1,7 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { EdgeformerError } from "../../errors.ts";
-import { type ByteSource, fileSource } from "./bytes.ts";
+import { type ByteSource, fileSource, readWhole } from "./bytes.ts";
 
 /** A file that a checkpoint has. */
 export interface FileEntry {
@@ -28,10 +28,18 @@ export interface CheckpointSource {
   list(ending: string): Promise<FileEntry[]>;
 }
 
+/** Largest tokenizer file that is read; Gemma's has 33 MB. */
+export const MAX_TOKENIZER_BYTES = 40 * 1024 * 1024;
+/** Largest configuration. Those that are published have a few kilobytes. */
+export const MAX_CONFIG_BYTES = 1024 * 1024;
+
+/** @throws EdgeformerError `invalid_model` for what a read may wait at forever: pipes, devices, sockets */
 async function kind(path: string): Promise<"file" | "directory" | undefined> {
   try {
     const stats = await stat(path);
-    return stats.isDirectory() ? "directory" : "file";
+    if (stats.isDirectory()) return "directory";
+    if (stats.isFile()) return "file";
+    throw new EdgeformerError("invalid_model", `${path}: neither a file nor a directory`);
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
     throw error;
@@ -74,12 +82,30 @@ export async function listFiles(directory: string, ending: string): Promise<File
   });
 }
 
-/** A JSON file of the checkpoint; undefined if there is none. */
-export async function readJson(source: CheckpointSource, name: string): Promise<unknown> {
+/**
+ * A file of the checkpoint, whole; undefined if there is none.
+ *
+ * @throws EdgeformerError `invalid_model` if it is larger than `maximum` bytes, or no file
+ */
+export async function readFileOf(
+  source: CheckpointSource,
+  name: string,
+  maximum: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const path = await source.file(name);
-  if (path === undefined) return undefined;
+  return path === undefined ? undefined : readWhole(path, name, maximum);
+}
+
+/** A JSON file of the checkpoint; undefined if there is none. */
+export async function readJson(
+  source: CheckpointSource,
+  name: string,
+  maximum = MAX_TOKENIZER_BYTES,
+): Promise<unknown> {
+  const bytes = await readFileOf(source, name, maximum);
+  if (bytes === undefined) return undefined;
   try {
-    return JSON.parse(await readFile(path, "utf8"));
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
     throw new EdgeformerError("invalid_model", `${name} is not JSON: ${cause.message}`, { cause });

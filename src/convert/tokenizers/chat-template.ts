@@ -1,5 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { type CheckpointSource, readJson } from "../inputs/files.ts";
+import { type CheckpointSource, MAX_CONFIG_BYTES, readFileOf, readJson } from "../inputs/files.ts";
 import { isObject } from "./json-value.ts";
 
 /** A template, or the one that a list of them calls "default". */
@@ -13,8 +12,8 @@ function chosen(template: unknown): string | undefined {
 
 /** Where a checkpoint keeps its Jinja template of conversations: newer places first. */
 export async function readChatTemplate(source: CheckpointSource): Promise<string | undefined> {
-  const path = await source.file("chat_template.jinja");
-  if (path !== undefined) return readFile(path, "utf8");
+  const file = await readFileOf(source, "chat_template.jinja", MAX_CONFIG_BYTES);
+  if (file !== undefined) return new TextDecoder().decode(file);
   for (const name of ["chat_template.json", "tokenizer_config.json"]) {
     const json = await readJson(source, name);
     const template = isObject(json) ? chosen(json.chat_template) : undefined;

@@ -1,8 +1,7 @@
 // From a checkpoint's files to tokenizer.bin: read, amended, compiled, proven.
 
-import { readFile } from "node:fs/promises";
 import { parseTokenizerTable } from "../../text/tokenizer.ts";
-import { type CheckpointSource, readJson } from "../inputs/files.ts";
+import { type CheckpointSource, MAX_TOKENIZER_BYTES, readFileOf, readJson } from "../inputs/files.ts";
 import { readChatTemplate } from "./chat-template.ts";
 import { compileTokenizer } from "./compile.ts";
 import type { TokenizerDescription } from "./description.ts";
@@ -53,9 +52,9 @@ async function readObject(source: CheckpointSource, name: string): Promise<JsonO
 
 /** merges.txt: a line of two tokens each, below a line with a version. */
 async function readMerges(source: CheckpointSource): Promise<string[]> {
-  const path = await source.file("merges.txt");
-  if (path === undefined) damaged("merges.txt", "it is missing beside vocab.json");
-  const lines = (await readFile(path, "utf8")).split(/\r?\n/);
+  const file = await readFileOf(source, "merges.txt", MAX_TOKENIZER_BYTES);
+  if (file === undefined) damaged("merges.txt", "it is missing beside vocab.json");
+  const lines = new TextDecoder().decode(file).split(/\r?\n/);
   if (lines[0]?.startsWith("#version")) lines.shift();
   return lines.filter((line) => line !== "");
 }
@@ -81,15 +80,15 @@ async function findTokenizer(source: CheckpointSource, files: TokenizerConfig): 
     const model = { type: "BPE", unk_token: null, vocab, merges: await readMerges(source) };
     return { file: "vocab.json", json: { ...parts, post_processor: null, decoder: BYTE_LEVEL, model } };
   }
-  const path = await source.file("tokenizer.model");
-  if (path === undefined) return undefined;
+  const pieces = await readFileOf(source, "tokenizer.model", MAX_TOKENIZER_BYTES);
+  if (pieces === undefined) return undefined;
   const { config } = files;
   const options = {
     addBos: config.add_bos_token !== false,
     addEos: config.add_eos_token === true,
     legacy: config.legacy !== false,
   };
-  return { file: "tokenizer.model", ...readSentencePiece(await readFile(path), options) };
+  return { file: "tokenizer.model", ...readSentencePiece(pieces, options) };
 }
 
 /** Leaves out added words that the embedding has no row for, and refuses a vocabulary that is larger. */
