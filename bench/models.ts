@@ -5,15 +5,17 @@ import { convert } from "../src/convert/convert.ts";
 import { loadManifest } from "../src/loading/load.ts";
 import { directorySource } from "../src/node/index.ts";
 import { RandomBytes } from "./peers/random.ts";
-import { CONTEXT, type Shape, VOCABULARY } from "./shapes.ts";
+import { CONTEXT, type Shape } from "./shapes.ts";
 
 /** Where models are made and kept; git ignores it. */
 export const CACHE = fileURLToPath(new URL(".cache/", import.meta.url));
 
+type Tensor = [name: string, shape: number[]];
+
 /** Hugging Face's names and shapes of a GPT-2 checkpoint; Conv1D weights are [inputs, outputs]. */
-function tensorShapes({ layers, width }: Shape): [name: string, shape: number[]][] {
-  const list: [string, number[]][] = [
-    ["wte.weight", [VOCABULARY, width]],
+function gpt2Tensors({ layers, width, inner, vocabulary }: Shape): Tensor[] {
+  const list: Tensor[] = [
+    ["wte.weight", [vocabulary, width]],
     ["wpe.weight", [CONTEXT, width]],
   ];
   const pair = (name: string, weight: number[], bias: number) =>
@@ -23,33 +25,60 @@ function tensorShapes({ layers, width }: Shape): [name: string, shape: number[]]
     pair(`h.${i}.attn.c_attn`, [width, 3 * width], 3 * width);
     pair(`h.${i}.attn.c_proj`, [width, width], width);
     pair(`h.${i}.ln_2`, [width], width);
-    pair(`h.${i}.mlp.c_fc`, [width, 4 * width], 4 * width);
-    pair(`h.${i}.mlp.c_proj`, [4 * width, width], width);
+    pair(`h.${i}.mlp.c_fc`, [width, inner], inner);
+    pair(`h.${i}.mlp.c_proj`, [inner, width], width);
   }
   pair("ln_f", [width], width);
   return list;
 }
 
+/** The same of a Llama checkpoint. */
+function llamaTensors({ layers, width, heads, keyValueHeads, inner, vocabulary }: Shape): Tensor[] {
+  const keys = (keyValueHeads * width) / heads;
+  const list: Tensor[] = [
+    ["model.embed_tokens.weight", [vocabulary, width]],
+    ["model.norm.weight", [width]],
+  ];
+  for (let i = 0; i < layers; i++)
+    for (const [name, shape] of [
+      ["input_layernorm", [width]],
+      ["self_attn.q_proj", [width, width]],
+      ["self_attn.k_proj", [keys, width]],
+      ["self_attn.v_proj", [keys, width]],
+      ["self_attn.o_proj", [width, width]],
+      ["post_attention_layernorm", [width]],
+      ["mlp.gate_proj", [inner, width]],
+      ["mlp.up_proj", [inner, width]],
+      ["mlp.down_proj", [width, inner]],
+    ] as const)
+      list.push([`model.layers.${i}.${name}.weight`, [...shape]]);
+  return list;
+}
+
+function configOf(shape: Shape): object {
+  const { family, layers, width, heads, keyValueHeads, inner, vocabulary } = shape;
+  const common = { model_type: family, vocab_size: vocabulary, bos_token_id: 1, eos_token_id: 2 };
+  return family === "gpt2"
+    ? { ...common, n_embd: width, n_head: heads, n_layer: layers, n_positions: CONTEXT, n_inner: inner }
+    : {
+        ...common,
+        hidden_size: width,
+        num_attention_heads: heads,
+        num_key_value_heads: keyValueHeads,
+        num_hidden_layers: layers,
+        intermediate_size: inner,
+        max_position_embeddings: CONTEXT,
+        rope_theta: 100_000,
+        rms_norm_eps: 1e-5,
+        tie_word_embeddings: true,
+      };
+}
+
 /** Writes a Hugging Face directory with random weights of GPT-2's initial distribution. */
 function writeCheckpoint(shape: Shape, directory: string): void {
   mkdirSync(directory, { recursive: true });
-  const { layers, width, heads } = shape;
-  writeFileSync(
-    join(directory, "config.json"),
-    JSON.stringify({
-      model_type: "gpt2",
-      n_embd: width,
-      n_head: heads,
-      n_layer: layers,
-      n_positions: CONTEXT,
-      vocab_size: VOCABULARY,
-      activation_function: "gelu_new",
-      layer_norm_epsilon: 1e-5,
-      bos_token_id: VOCABULARY - 1,
-      eos_token_id: VOCABULARY - 1,
-    }),
-  );
-  const tensors = tensorShapes(shape);
+  writeFileSync(join(directory, "config.json"), JSON.stringify(configOf(shape)));
+  const tensors = shape.family === "gpt2" ? gpt2Tensors(shape) : llamaTensors(shape);
   const elements = (dims: number[]) => dims.reduce((a, b) => a * b, 1);
   let offset = 0;
   const header: Record<string, unknown> = {};
@@ -66,7 +95,7 @@ function writeCheckpoint(shape: Shape, directory: string): void {
   writeSync(file, json);
   const random = new RandomBytes(3);
   for (const [name, dims] of tensors) {
-    const isNorm = /ln_\w+\.weight$/.test(name);
+    const isNorm = /(ln_\w+|norm)\.weight$/.test(name);
     const values = random.float32(elements(dims), 0.02);
     writeSync(file, new Uint8Array((isNorm ? values.fill(1) : values).buffer));
   }

@@ -2,7 +2,7 @@
 // weights, for onnxruntime: what its own quantizer makes of an exported GPT-2.
 // Field numbers from https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 import { writeFileSync } from "node:fs";
-import { CONTEXT, type Shape, VOCABULARY } from "../shapes.ts";
+import { CONTEXT, type Shape } from "../shapes.ts";
 import { RandomBytes } from "./random.ts";
 
 const FLOAT = 1;
@@ -131,7 +131,7 @@ const attribute = {
 };
 
 /** The decoder: input_ids, position_ids, mask and past keys and values in, logits of the last token out. */
-export function writeOnnx({ layers, width, heads }: Shape, path: string): void {
+export function writeOnnx({ layers, width, heads, vocabulary }: Shape, path: string): void {
   const random = new RandomBytes(2);
   const graph = new Graph();
   const headDim = width / heads;
@@ -170,7 +170,7 @@ export function writeOnnx({ layers, width, heads }: Shape, path: string): void {
   graph.input("input_ids", INT64, ["batch", "tokens"]);
   graph.input("position_ids", INT64, ["batch", "tokens"]);
   graph.input("mask", FLOAT, ["batch", 1, "tokens", "total"]);
-  graph.output("logits", FLOAT, ["batch", 1, VOCABULARY]);
+  graph.output("logits", FLOAT, ["batch", 1, vocabulary]);
   const cubic = graph.scalar("gelu.cubic", 0.044715);
   const root = graph.scalar("gelu.root", Math.sqrt(2 / Math.PI));
   const one = graph.scalar("one", 1);
@@ -180,7 +180,7 @@ export function writeOnnx({ layers, width, heads }: Shape, path: string): void {
   const merged = graph.int64("shape.merged", [0, 0, width]);
   const thirds = graph.int64("shape.thirds", [width, width, width]);
 
-  const wte = graph.int8("wte", [VOCABULARY, width], random.int8(VOCABULARY * width));
+  const wte = graph.int8("wte", [vocabulary, width], random.int8(vocabulary * width));
   const tokenRows = graph.op("Cast", [graph.op("Gather", [wte, "input_ids"])], [attribute.int("to", FLOAT)]);
   let x = graph.op("Add", [
     graph.op("Mul", [tokenRows, graph.scalar("wte.scale", step)]),
@@ -224,6 +224,6 @@ export function writeOnnx({ layers, width, heads }: Shape, path: string): void {
     x = graph.op("Add", [x, linear(gelu, `h.${i}.mlp.c_proj`, 4 * width, width)]);
   }
   const last = graph.op("Gather", [norm(x, "ln_f"), graph.int64("last", [-1])], [attribute.int("axis", 1)]);
-  graph.node("Identity", [linear(last, "head", width, VOCABULARY, false)], ["logits"]);
+  graph.node("Identity", [linear(last, "head", width, vocabulary, false)], ["logits"]);
   writeFileSync(path, graph.model());
 }

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { Command } from "commander";
-import { type ConvertOptions, convert } from "../convert/convert.ts";
+import { convert } from "../convert/convert.ts";
+import type { ConvertOptions } from "../convert/convert-options.ts";
 import { readWhole } from "../convert/inputs/bytes.ts";
 import type { Manifest } from "../format/manifest.ts";
 import { describeFidelity, describeIsolate, isolateMemory } from "./inspect.ts";

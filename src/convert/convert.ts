@@ -13,6 +13,7 @@ import {
 } from "../format/manifest.ts";
 import { bundledModel } from "../node/index.ts";
 import { parseTokenizerTable } from "../text/tokenizer.ts";
+import type { ConvertOptions } from "./convert-options.ts";
 import { dialectOf } from "./dialects/index.ts";
 import { findModel } from "./find-model.ts";
 import { hashFiles, openCheckpoint } from "./formats/open.ts";
@@ -24,40 +25,6 @@ import { openWeights, type Weights } from "./weights.ts";
 import { writeImage } from "./write/image.ts";
 import { modelCard } from "./write/model-card.ts";
 import { checkOutput, writeAside } from "./write/output.ts";
-
-/** What the converter is doing: bytes of that step, or a share of 1 where bytes mean nothing. */
-export type ConvertProgress = (step: string, done: number, total: number) => void;
-
-export interface ConvertOptions {
-  /**
-   * A directory in Hugging Face's layout, a weights file, or the id of a model on the hub. If it is a LoRA adapter, the base
-   * model that it names is converted with it.
-   */
-  source: string;
-  /** The model directory to write. */
-  out: string;
-  /** The model's name. [the last part of `out`] */
-  name?: string;
-  /** Replace the model that is at `out`. [false] */
-  force?: boolean;
-  /** A LoRA adapter to merge: a directory or a hub id. */
-  lora?: string;
-  /** Measure the result against float32: on the bundled sample, or on a text. [not measured] */
-  verify?: true | { name: string; text: string };
-  /** The hub's branch, tag or commit. ["main"] */
-  revision?: string;
-  /** The hub's access token. [none] */
-  token?: string;
-  /** Where the hub is. ["https://huggingface.co"] */
-  hubUrl?: string;
-  /** Where downloads go. [the cache of Hugging Face's libraries] */
-  cacheDir?: string;
-  onProgress?: ConvertProgress;
-  /** Stops the conversion; nothing is left behind. */
-  signal?: AbortSignal;
-  /** Things to know about the result, one sentence each. */
-  onWarning?: (message: string) => void;
-}
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted)

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { EdgeformerError } from "../errors.ts";
-import type { ConvertOptions } from "./convert.ts";
+import type { ConvertOptions } from "./convert-options.ts";
 import { type CheckpointSource, localSource } from "./inputs/files.ts";
 import { hubSource, isHubId } from "./inputs/hub.ts";
 import { isAdapter, type LoraAdapter, openAdapter } from "./lora.ts";

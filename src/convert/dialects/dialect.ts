@@ -46,3 +46,28 @@ export function stackedRows(tensor: TensorSpec, recipe: Recipe, parts: number): 
   }
   return new Array<number>(parts).fill(tensor.rows / parts);
 }
+
+/** A dialect whose tensors are called by a table, with `.weight` and `.bias` behind. */
+export function tableDialect(
+  table: NameTable,
+  options: Pick<Dialect, "architectures" | "canonicalName" | "ignored"> & {
+    transposed?: (tensor: TensorSpec) => boolean;
+  },
+): Dialect {
+  return {
+    architectures: options.architectures,
+    canonicalName: options.canonicalName,
+    ignored: options.ignored,
+    values: (tensor, recipe) => {
+      const names = namesOf(table, tensor);
+      const rows = stackedRows(tensor, recipe, names.length);
+      const transposed = options.transposed?.(tensor) ?? false;
+      return names.map((name, i) => ({ name: `${name}.weight`, rows: rows[i]!, transposed }));
+    },
+    bias: (tensor, recipe) => {
+      const names = namesOf(table, tensor);
+      const rows = stackedRows(tensor, recipe, names.length);
+      return names.map((name, i) => ({ name: `${name}.bias`, rows: rows[i]! }));
+    },
+  };
+}

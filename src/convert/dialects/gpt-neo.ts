@@ -1,5 +1,5 @@
-import type { Dialect } from "./dialect.ts";
-import { GPT_IGNORED, gptCanonicalName, tableDialect } from "./gpt2.ts";
+import { type Dialect, tableDialect } from "./dialect.ts";
+import { GPT_IGNORED, gptCanonicalName } from "./gpt2.ts";
 
 /** GPT-Neo as transformers saves it (modeling_gpt_neo.py): queries, keys and values apart. */
 export const gptNeoDialect: Dialect = tableDialect(

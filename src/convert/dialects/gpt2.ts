@@ -1,5 +1,4 @@
-import type { TensorSpec } from "../../architectures/recipe.ts";
-import { type Dialect, type NameTable, namesOf, stackedRows } from "./dialect.ts";
+import { type Dialect, type NameTable, tableDialect } from "./dialect.ts";
 
 /** Names without `.weight` and `.bias`. */
 const NAMES: NameTable = {
@@ -23,31 +22,6 @@ export function gptCanonicalName(name: string): string {
 
 /** Causal masks that older versions of transformers saved with the weights, and heads for other tasks. */
 export const GPT_IGNORED = /^h\.\d+\.attn\.(attention\.)?(bias|masked_bias)$|^multiple_choice_head\./;
-
-/** A dialect whose tensors are called by a table, with `.weight` and `.bias` behind. */
-export function tableDialect(
-  table: NameTable,
-  options: Pick<Dialect, "architectures" | "canonicalName" | "ignored"> & {
-    transposed?: (tensor: TensorSpec) => boolean;
-  },
-): Dialect {
-  return {
-    architectures: options.architectures,
-    canonicalName: options.canonicalName,
-    ignored: options.ignored,
-    values: (tensor, recipe) => {
-      const names = namesOf(table, tensor);
-      const rows = stackedRows(tensor, recipe, names.length);
-      const transposed = options.transposed?.(tensor) ?? false;
-      return names.map((name, i) => ({ name: `${name}.weight`, rows: rows[i]!, transposed }));
-    },
-    bias: (tensor, recipe) => {
-      const names = namesOf(table, tensor);
-      const rows = stackedRows(tensor, recipe, names.length);
-      return names.map((name, i) => ({ name: `${name}.bias`, rows: rows[i]! }));
-    },
-  };
-}
 
 /** GPT-2 as transformers saves it (modeling_gpt2.py): the blocks' matrices are stored [inputs, outputs]. */
 export const gpt2Dialect: Dialect = tableDialect(NAMES, {

@@ -1,5 +1,4 @@
-import type { Dialect } from "./dialect.ts";
-import { tableDialect } from "./gpt2.ts";
+import { type Dialect, tableDialect } from "./dialect.ts";
 
 /** Llama and its relatives as transformers saves them (modeling_llama.py, _mistral.py, _qwen2.py, _qwen3.py). */
 export const llamaDialect: Dialect = tableDialect(

@@ -1,0 +1,33 @@
+/** What the converter is doing: bytes of that step, or a share of 1 where bytes mean nothing. */
+export type ConvertProgress = (step: string, done: number, total: number) => void;
+
+export interface ConvertOptions {
+  /**
+   * A directory in Hugging Face's layout, a weights file, or the id of a model on the hub. If it is a LoRA adapter, the base
+   * model that it names is converted with it.
+   */
+  source: string;
+  /** The model directory to write. */
+  out: string;
+  /** The model's name. [the last part of `out`] */
+  name?: string;
+  /** Replace the model that is at `out`. [false] */
+  force?: boolean;
+  /** A LoRA adapter to merge: a directory or a hub id. */
+  lora?: string;
+  /** Measure the result against float32: on the bundled sample, or on a text. [not measured] */
+  verify?: true | { name: string; text: string };
+  /** The hub's branch, tag or commit. ["main"] */
+  revision?: string;
+  /** The hub's access token. [none] */
+  token?: string;
+  /** Where the hub is. ["https://huggingface.co"] */
+  hubUrl?: string;
+  /** Where downloads go. [the cache of Hugging Face's libraries] */
+  cacheDir?: string;
+  onProgress?: ConvertProgress;
+  /** Stops the conversion; nothing is left behind. */
+  signal?: AbortSignal;
+  /** Things to know about the result, one sentence each. */
+  onWarning?: (message: string) => void;
+}
