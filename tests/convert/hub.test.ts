@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { type ConvertOptions, convert } from "../../src/convert/convert.ts";
+import { convert } from "../../src/convert/convert.ts";
+import type { ConvertOptions } from "../../src/convert/convert-options.ts";
 import { openGguf } from "../../src/convert/formats/gguf.ts";
 import { localSource } from "../../src/convert/inputs/files.ts";
 import { hubSource, isHubId } from "../../src/convert/inputs/hub.ts";

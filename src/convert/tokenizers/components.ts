@@ -125,7 +125,10 @@ export function decoderOf(value: unknown, bytes: boolean, file: string): Decoder
   const steps = flatten(value, "decoders");
   const types = steps.map(({ type }) => String(type));
   const unknown = (): never =>
-    unsupported(file, `decoder is ${types.join(" + ") || "null"}, which is not known for such a tokenizer`);
+    unsupported(
+      file,
+      `decoder is ${shown(types.join(" + ") || null)}, which is not known for such a tokenizer`,
+    );
   // Without a decoder Hugging Face's library puts spaces between tokens; what is meant is known all the same.
   if (bytes)
     return types.join() === "ByteLevel" || steps.length === 0

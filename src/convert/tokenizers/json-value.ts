@@ -20,10 +20,14 @@ export function unsupported(file: string, message: string): never {
   throw new EdgeformerError("unsupported_model", `${file}: ${message}`);
 }
 
-/** The entries of a list, or the only one. */
-export function flatten(value: unknown, list: string): JsonObject[] {
-  if (!isObject(value)) return [];
-  if (value.type !== "Sequence") return [value];
+/** Sequences within sequences that are read; nobody has more than one. */
+const MAX_DEPTH = 8;
+
+/** The steps of a component: those of a sequence, or the only one. One that is no step is kept, to be refused. */
+export function flatten(value: unknown, list: string, depth = 0): JsonObject[] {
+  if (value === undefined || value === null) return [];
+  if (!isObject(value)) return [{ type: value }];
+  if (value.type !== "Sequence" || depth === MAX_DEPTH) return [value];
   const entries = value[list];
-  return Array.isArray(entries) ? entries.flatMap((entry) => flatten(entry, list)) : [];
+  return Array.isArray(entries) ? entries.flatMap((entry) => flatten(entry, list, depth + 1)) : [value];
 }

@@ -57,6 +57,19 @@ function differs(name: string, text: string, ours: unknown, theirs: unknown): ne
   );
 }
 
+/** What the library gives; an error of its own is a reason not to trust the tokenizer. */
+function attempt<T>(name: string, what: string, call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw new EdgeformerError(
+      "unsupported_model",
+      `${name}: Hugging Face's tokenizers cannot ${what}: ${String((cause as Error).message).split("\n")[0]}`,
+      { cause },
+    );
+  }
+}
+
 /**
  * @param name the file, for messages
  * @throws EdgeformerError `unsupported_model` that names the first text on which the two differ
@@ -68,7 +81,7 @@ export async function proveTokenizer(
   name: string,
 ): Promise<void> {
   const { Tokenizer: Reference } = await import("@huggingface/tokenizers");
-  const reference = new Reference(json, {});
+  const reference = attempt(name, "read it", () => new Reference(json, {}));
   const words = description.added.filter((word) => !needsRust(word));
   const spelled = words
     .slice(0, WORDS / 2)
@@ -86,10 +99,12 @@ export async function proveTokenizer(
   );
   for (const text of texts) {
     const ids = tokenizer.encode(text, { allowSpecial: true });
-    const expected: number[] = reference.encode(text).ids;
+    const expected: number[] = attempt(name, `encode ${shown(text)}`, () => reference.encode(text).ids);
     if (fused(ids) !== fused(expected)) differs(name, text, ids, expected);
     if (expected.length === 0 || expected.some((id) => unspelled.has(id))) continue;
-    const decoded = reference.decode(expected, { clean_up_tokenization_spaces: false });
+    const decoded = attempt(name, `decode ${shown(expected)}`, () =>
+      reference.decode(expected, { clean_up_tokenization_spaces: false }),
+    );
     const ours = tokenizer.decode(expected);
     if (trimmed(ours) !== trimmed(decoded)) differs(name, text, ours, decoded);
   }
