@@ -3,51 +3,19 @@
 // A model's chat template (Jinja), rendered within bounds. It needs @huggingface/jinja, which the rest of the core does
 // without: `edgeformer/chat` is an entry point of its own.
 
-import { Environment, Interpreter, Template } from "@huggingface/jinja";
+import { Environment, Template } from "@huggingface/jinja";
 import { EdgeformerError } from "../errors.ts";
+import { BoundedInterpreter, MAX_COST } from "./bounded-interpreter.ts";
 
 /** Longest template that is read: the parser can take quadratic time. Those of tool-calling models have about 10,000. */
 const MAX_TEMPLATE_CHARACTERS = 32_768;
 
-/**
- * What rendering may cost: one for each node that is evaluated, and more for large values. Conversations of 1000
- * messages stay below it. Templates that reached it took up to 0.2 s to do so.
- */
-const MAX_COST = 400_000;
-/** A turn of a loop, for which the interpreter makes a scope: 5 µs. */
-const TURN_COST = 16;
-/** Characters or entries of a value that cost as much as a node. */
-const SIZE_PER_COST = 16;
-
-type Node = Parameters<Interpreter["evaluate"]>[0];
-type Value = ReturnType<Interpreter["evaluate"]>;
-
-function sizeOf({ value }: Value): number {
-  if (typeof value === "string" || Array.isArray(value)) return value.length;
-  if (value instanceof Map) return value.size;
-  // A number may become the length or the width of something.
-  return typeof value === "number" ? Math.abs(value) : 0;
-}
-
-/** Jinja has no endless loops, but nested loops can take longer than any isolate lives. */
-class BoundedInterpreter extends Interpreter {
-  #cost = 0;
-  /** What loops go over. */
-  readonly #iterables = new Set<Node>();
-
-  override evaluate(node: Node, environment: Environment): Value {
-    if (node?.type === "For") this.#iterables.add(node.iterable?.lhs ?? node.iterable);
-    const value = super.evaluate(node, environment);
-    const size = sizeOf(value);
-    this.#cost += 1 + (this.#iterables.has(node) ? size * TURN_COST : size / SIZE_PER_COST);
-    if (!(this.#cost <= MAX_COST)) throw new Error("it does not come to an end");
-    return value;
-  }
-}
-
 /** Python's range, of a size that can be afforded. */
 function range(first: number, second?: number, step = 1): number[] {
   const [start, stop] = second === undefined ? [0, first] : [first, second];
+  // A list would become a number by way of its text, which may be endless.
+  if (![start, stop, step].every((bound) => typeof bound === "number"))
+    throw new Error("range() takes numbers");
   const length = Math.max(0, Math.ceil((stop - start) / step));
   if (!(length <= MAX_COST)) throw new Error(`range(${start}, ${stop}, ${step}) is too long`);
   return Array.from({ length }, (_, i) => start + i * step);
@@ -102,7 +70,7 @@ const GLOBALS = {
   None: null,
   range,
   raise_exception: (message: unknown): never => {
-    throw new Refusal(String(message).slice(0, 500));
+    throw new Refusal(typeof message === "string" ? message.slice(0, 500) : "no reason is given");
   },
   // Templates ask whether these are none.
   tools: null,
@@ -140,14 +108,17 @@ export class ChatTemplate {
     }
   }
 
-  #broken(cause: unknown): EdgeformerError {
+  #broken(cause: unknown, hasDate = true): EdgeformerError {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    const clock = this.#text.includes("strftime_now")
-      ? " (strftime_now is there only if a date is given)"
-      : "";
+    const clock = !hasDate && this.asksForDate ? " (strftime_now is there only if a date is given)" : "";
     return new EdgeformerError("invalid_model", `the chat template failed: ${reason.slice(0, 500)}${clock}`, {
       cause,
     });
+  }
+
+  /** Whether the text of a conversation may depend on the date. */
+  get asksForDate(): boolean {
+    return this.#text.includes("strftime_now");
   }
 
   /**
@@ -162,7 +133,9 @@ export class ChatTemplate {
     const given = {
       add_generation_prompt: true,
       ...GLOBALS,
-      ...(date && { strftime_now: (format: unknown) => strftime(date, String(format)) }),
+      ...(date && {
+        strftime_now: (format: unknown) => strftime(date, typeof format === "string" ? format : ""),
+      }),
       ...Object.fromEntries(names),
       ...others,
     };
@@ -172,7 +145,7 @@ export class ChatTemplate {
         if (value !== undefined) environment.set(name, value);
       return String(new BoundedInterpreter(environment).run(this.#template.parsed).value);
     } catch (cause) {
-      if (!(cause instanceof Refusal)) throw this.#broken(cause);
+      if (!(cause instanceof Refusal)) throw this.#broken(cause, date !== undefined);
       throw new EdgeformerError(
         "invalid_prompt",
         `the chat template refuses these messages: ${cause.message}`,

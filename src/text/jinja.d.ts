@@ -6,13 +6,26 @@ declare module "@huggingface/jinja" {
     type: string;
     value: unknown;
   }
-  /** A node of a program. */
+  /** A node of a program. Which of the fields it has depends on its type; `value` of a literal is its value. */
   interface Statement {
     readonly type: string;
     /** Of a `For`. */
     readonly iterable?: Statement;
     /** Of the `SelectExpression` that a loop with a condition goes over. */
     readonly lhs?: Statement;
+    /** Of a `FilterExpression`; its filter is an `Identifier` or a `CallExpression`. */
+    readonly operand?: Statement;
+    readonly filter?: Statement;
+    /** Of a `CallExpression`. */
+    readonly callee?: Statement;
+    readonly args?: readonly Statement[];
+    /** Of a `MemberExpression`. */
+    readonly object?: Statement;
+    readonly property?: Statement;
+    /** Of a `BinaryExpression`. */
+    readonly left?: Statement;
+    readonly right?: Statement;
+    readonly value?: unknown;
   }
   export class Template {
     /** Throws if the text is not a template. */

@@ -2,13 +2,19 @@ import { describe, expect, test } from "vitest";
 import { ChatTemplate } from "../../src/text/chat-template.ts";
 import { TEMPLATE } from "../worker/chat-model.ts";
 
-const HI = [
+interface Message {
+  role: string;
+  content: string;
+}
+
+const HI: Message[] = [
   { role: "system", content: "Be brief." },
   { role: "user", content: " Hi!\n" },
 ];
 const NAMES = new Map(Object.entries({ bos_token: "<s>", eos_token: "</s>" }));
 
-const render = (template: string, messages = HI) => new ChatTemplate(template).render({ messages }, NAMES);
+const render = (template: string, messages: readonly Message[] = HI) =>
+  new ChatTemplate(template).render({ messages }, NAMES);
 
 describe("a template", () => {
   test("makes one text of a conversation, up to where the answer begins", () => {
@@ -61,6 +67,10 @@ describe("a template", () => {
   });
 });
 
+/** A text of 100,000 letters, and a list that holds another one twice, and so on sixty times. */
+const LONG = "{% set n = namespace(s=range(100000) | join | replace('0', 'a')) %}";
+const TWICE = "{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = [n.s, n.s] %}{% endfor %}";
+
 describe("a template that is at fault is the model's fault", () => {
   const fault = (reason: RegExp) =>
     expect.objectContaining({ code: "invalid_model", message: expect.stringMatching(reason) });
@@ -98,8 +108,37 @@ describe("a template that is at fault is the model's fault", () => {
     ],
     ["a wide indentation", "{{ messages | tojson(indent=100000000) }}"],
     ["not a number", "{{ messages | tojson(indent=1e308) }}"],
+    ["one long text for each letter of another", `${LONG}{{ n.s.replace('a', n.s) }}`],
+    ["the same by a filter", `${LONG}{{ n.s | replace('a', n.s) }}`],
+    ["the same of a block", `${LONG}{% filter replace('a', n.s) %}{{ n.s }}{% endfilter %}`],
+    ["the same by a call with a body", `${LONG}{% call n.s.replace('a', n.s) %}{% endcall %}`],
+    ["the same under a computed name", `${LONG}{{ n.s['rep' ~ 'lace']('a', n.s) }}`],
+    ["a long text between many", `${LONG}{{ range(100000) | join(n.s) }}`],
+    ["long separators", `${LONG}{{ range(100000) | list | tojson(separators=[n.s, n.s]) }}`],
+    ["deep indentation of many lines", "{{ (range(100000) | join('\n')) | indent(100000) }}"],
+    ["a list that holds a list twice", `${TWICE}{{ n.s | tojson }}`],
+    ["the same written out", `${TWICE}{{ n.s }}`],
+    ["the same put together with a text", `${TWICE}{{ 'x' ~ n.s }}`],
+    ["the same compared with a text", `${TWICE}{{ n.s == 'x' }}`],
+    ["the same joined", `${TWICE}{{ n.s | join }}`],
+    ["the same as a text", `${TWICE}{{ n.s | string | length }}`],
+    ["the same as a number", `${TWICE}{{ range(n.s) }}`],
+    [
+      "objects that hold an object twice",
+      "{% macro f(x, d) %}{% if d %}{{ f(namespace(a=x, b=x), d - 1) }}{% else %}{{ x | tojson }}{% endif %}{% endmacro %}{{ f(1, 60) }}",
+    ],
+    ["an object that holds itself", "{% set n = namespace() %}{% set n.a = n %}{{ n | tojson }}"],
   ])("%s comes to an end", (_, template) => {
     expect(() => render(template)).toThrow(fault(/failed/));
+  });
+
+  test("what it does not do to messages either", () => {
+    const messages = [{ role: "user", content: "a".repeat(200_000) }];
+    expect(() => render("{{ messages[0].content.replace('a', messages[0].content) }}", messages)).toThrow(
+      fault(/does not come to an end/),
+    );
+    const short = [{ role: "user", content: "ab".repeat(20) }];
+    expect(render("{{ messages[0].content.replace('b', messages[0].content) | length }}", short)).toBe("820");
   });
 });
 
