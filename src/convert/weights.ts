@@ -5,6 +5,8 @@ import { rotaryFrequencies } from "../architectures/rope-scaling.ts";
 import { EdgeformerError } from "../errors.ts";
 import type { Dialect, Source } from "./dialects/dialect.ts";
 import { type Checkpoint, type CheckpointTensor, elements } from "./formats/checkpoint.ts";
+import { type GroupedRows, groupBits } from "./formats/gguf-groups.ts";
+import { concatenate, concatenateGroups, pickGroups, pickRows, readStacked, spanOf } from "./stacked-rows.ts";
 import { transpose } from "./transpose.ts";
 
 /** A float32 matrix [rows, columns] = [outputs, inputs] that is read by rows. */
@@ -13,6 +15,8 @@ export interface Matrix {
   readonly columns: number;
   /** Rows `first … first + count − 1`, row-major. */
   read(first: number, count: number): Promise<Float32Array>;
+  /** The same rows as the file's own codes and steps, if all of the matrix has them with the same bits. */
+  readonly grouped?: (first: number, count: number) => Promise<GroupedRows>;
 }
 
 /** A checkpoint's weights as the recipe lists them: by its names, [outputs, inputs], queries, keys and values in one. */
@@ -20,6 +24,8 @@ export interface Weights {
   readonly recipe: Recipe;
   /** The configuration that made the recipe, for model.json. */
   readonly config: Record<string, unknown>;
+  /** Types that the checkpoint has a tensor's values in, one for each matrix that it is stacked from. */
+  dtypes(name: string): string[];
   matrix(name: string): Promise<Matrix>;
   vector(name: string): Promise<Float32Array>;
   /** The bias that belongs to a tensor. */
@@ -133,7 +139,7 @@ function checkTensors(
   }
   const extra = [...unused].filter((name) => !dialect.ignored.test(name) && !OTHER_HEADS.test(name));
   const fail = (message: string) => {
-    throw new EdgeformerError("invalid_model", `the checkpoint does not match its config.json: ${message}`);
+    throw new EdgeformerError("invalid_model", `the checkpoint does not match its configuration: ${message}`);
   };
   if (missing.length > 0) fail(`missing tensors: ${listed(missing)}`);
   if (misshapen.length > 0) fail(listed(misshapen));
@@ -143,7 +149,7 @@ function checkTensors(
 /**
  * Matches a checkpoint's tensors against what its configuration needs, before any of them is read.
  *
- * @param config config.json
+ * @param config what config.json holds, or says in its layout what the checkpoint is
  * @param onWarning told what the checkpoint holds beside the model
  * @throws EdgeformerError `invalid_model` if the two do not match; what the architecture throws
  */
@@ -167,22 +173,30 @@ export async function openWeights(
     return values;
   };
   /** The rows of one source in the recipe's orientation and order. */
-  const openSource = async (source: Source, columns: number) => {
-    const { name, rows, transposed, rowOrder } = source;
+  const openSource = async ({ name, rows, transposed, rowOrder }: Source, columns: number) => {
     if (transposed) {
       const whole = transpose(await read(name, 0, rows * columns), columns, rows);
       return async (first: number, count: number) =>
         whole.subarray(first * columns, (first + count) * columns);
     }
-    if (rowOrder === undefined)
-      return (first: number, count: number) => read(name, first * columns, count * columns);
     return async (first: number, count: number) => {
-      const result = new Float32Array(count * columns);
-      for (let i = 0; i < count; i++)
-        result.set(await read(name, rowOrder(first + i) * columns, columns), i * columns);
-      return result;
+      const { start, length, order } = spanOf(rowOrder, first, count);
+      const values = await read(name, start * columns, length * columns);
+      return order === undefined ? values : pickRows(values, order, columns);
     };
   };
+  /** The same as the file's own groups; undefined where it has none. */
+  const groupsOf = ({ name, transposed, rowOrder }: Source) => {
+    const { grouped } = tensors.get(name) as CheckpointTensor;
+    if (grouped === undefined || transposed) return undefined;
+    return async (first: number, count: number) => {
+      const { start, length, order } = spanOf(rowOrder, first, count);
+      const rows = await grouped(start, length);
+      return order === undefined ? rows : pickGroups(rows, order);
+    };
+  };
+  const dtypes = (sources: Source[]) =>
+    sources.map(({ name }) => (tensors.get(name) as CheckpointTensor).dtype);
   const stacked = async (sources: Source[]) => {
     const parts: Float32Array[] = [];
     for (const source of sources) parts.push(await (await openSource(source, 1))(0, source.rows));
@@ -191,24 +205,22 @@ export async function openWeights(
   return {
     recipe,
     config: fields.resolved,
+    dtypes: (name) => dtypes(origins.values.get(name)!.sources),
     async matrix(name) {
       const { tensor, sources } = origins.values.get(name)!;
       const { rows, columns } = tensor;
       const readers = await Promise.all(sources.map((source) => openSource(source, columns)));
+      const groups = sources.flatMap((source) => groupsOf(source) ?? []);
+      const bits = new Set(dtypes(sources).map(groupBits));
       return {
         rows,
         columns,
-        async read(first, count) {
-          const parts: Float32Array[] = [];
-          let start = 0;
-          for (const [i, source] of sources.entries()) {
-            const from = Math.max(first - start, 0);
-            const to = Math.min(first + count - start, source.rows);
-            if (from < to) parts.push(await readers[i]!(from, to - from));
-            start += source.rows;
-          }
-          return concatenate(parts);
-        },
+        read: async (first, count) => concatenate(await readStacked(sources, readers, first, count)),
+        ...(groups.length === sources.length &&
+          bits.size === 1 && {
+            grouped: async (first, count) =>
+              concatenateGroups(await readStacked(sources, groups, first, count)),
+          }),
       };
     },
     async vector(name) {
@@ -220,17 +232,6 @@ export async function openWeights(
     bias: (name) => stacked(origins.biases.get(name)!.sources),
     close: () => checkpoint.close(),
   };
-}
-
-function concatenate(parts: Float32Array[]): Float32Array {
-  if (parts.length === 1) return parts[0]!;
-  const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    result.set(part, at);
-    at += part.length;
-  }
-  return result;
 }
 
 function allFinite(values: Float32Array): boolean {

@@ -31,12 +31,20 @@ type GroupReader = (bytes: Uint8Array<ArrayBuffer>, rows: number, columns: numbe
 
 /** The decoder of the type `name`; undefined for types that are not made of groups of 32 with at most eight bits. */
 export function groupReader(name: string): GroupReader | undefined {
-  return READERS[name];
+  return READERS[name]?.read;
+}
+
+/** Bits of the codes that `groupReader` gives for the type `name`; undefined where there is none. */
+export function groupBits(name: string): 4 | 8 | undefined {
+  return READERS[name]?.bits;
 }
 
 /** A reader that makes room for all groups and lets `fill` write them. */
-function reader(bits: 4 | 8, fill: (bytes: Uint8Array<ArrayBuffer>, to: GroupedRows) => void): GroupReader {
-  return (bytes, rows, columns) => {
+function reader(
+  bits: 4 | 8,
+  fill: (bytes: Uint8Array<ArrayBuffer>, to: GroupedRows) => void,
+): { bits: 4 | 8; read: GroupReader } {
+  const read: GroupReader = (bytes, rows, columns) => {
     const groups = (rows * columns) / GROUP_COLUMNS;
     const shared = { rows, columns, steps: new Float32Array(groups), minima: new Float32Array(groups) };
     const grouped: GroupedRows =
@@ -46,6 +54,7 @@ function reader(bits: 4 | 8, fill: (bytes: Uint8Array<ArrayBuffer>, to: GroupedR
     fill(bytes, grouped);
     return grouped;
   };
+  return { bits, read };
 }
 
 /** Writes 16 bytes at `at` as 32 codes: the low halves, then the high ones. */
@@ -57,7 +66,7 @@ function splitNibbles(bytes: Uint8Array, at: number, codes: Uint8Array | Int8Arr
   }
 }
 
-const READERS: Readonly<Record<string, GroupReader>> = {
+const READERS: Readonly<Record<string, ReturnType<typeof reader>>> = {
   Q4_0: reader(4, (bytes, { codes, steps, minima }) => {
     for (let group = 0; group < steps.length; group++) {
       const step = halfAt(bytes, group * 18);

@@ -1,23 +1,12 @@
 import { EdgeformerError } from "../../errors.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
 import type { Checkpoint, CheckpointTensor } from "./checkpoint.ts";
-import { type GroupedRows, groupReader } from "./gguf-groups.ts";
+import { groupReader } from "./gguf-groups.ts";
 import { type GgufTensorInfo, readGgufHeader } from "./gguf-header.ts";
 import { type GgufMetadata, printable } from "./gguf-metadata.ts";
 import { ggufType } from "./gguf-types.ts";
 
-export interface GgufTensor extends CheckpointTensor {
-  /**
-   * Rows `firstRow … firstRow + rows − 1` as the codes, steps and minima of the file, for the types that have
-   * them for groups of 32 columns: Q4_0, Q4_1, Q4_K, Q5_0 and Q8_0. Other tensors do not have the method.
-   *
-   * @throws EdgeformerError `invalid_model` if a step or minimum is not finite
-   */
-  readonly grouped?: (firstRow: number, rows: number) => Promise<GroupedRows>;
-}
-
 export interface GgufCheckpoint extends Checkpoint {
-  readonly tensors: ReadonlyMap<string, GgufTensor>;
   /** Of the first file of a set. */
   readonly metadata: GgufMetadata;
 }
@@ -42,7 +31,7 @@ export function ggufSet(name: string): string[] {
  */
 export async function openGguf(sources: ByteSource | readonly ByteSource[]): Promise<GgufCheckpoint> {
   const files: readonly ByteSource[] = "read" in sources ? [sources] : sources;
-  const tensors = new Map<string, GgufTensor>();
+  const tensors = new Map<string, CheckpointTensor>();
   let first: GgufMetadata | undefined;
   for (const [index, file] of files.entries()) {
     const header = await readGgufHeader(file);
@@ -86,7 +75,7 @@ function checkPart(metadata: GgufMetadata, index: number, files: number): void {
     );
 }
 
-function ggufTensor(source: ByteSource, info: GgufTensorInfo): GgufTensor {
+function ggufTensor(source: ByteSource, info: GgufTensorInfo): CheckpointTensor {
   const { name, shape, offset } = info;
   const type = ggufType(info.type, name, source.name);
   const { blockSize, blockBytes } = type;
