@@ -37,6 +37,29 @@ export interface Fidelity {
   top1_agreement: number;
 }
 
+/** Where a model is from, and what its makers say of it. */
+export interface Provenance {
+  /** A hub id, or the last part of a local path. */
+  source: string;
+  /** The hub's commit; null for local files. */
+  revision: string | null;
+  /** Of the files with the weights. */
+  sha256: string;
+  name?: string;
+  author?: string;
+  organization?: string;
+  /** An SPDX identifier, or "other". */
+  license?: string;
+  license_name?: string;
+  license_link?: string;
+  url?: string;
+  /** What it was made from. */
+  base_models?: readonly string[];
+}
+
+/** The parts of `Provenance` that need not be there and are texts. */
+const ABOUT = ["name", "author", "organization", "license", "license_name", "license_link", "url"] as const;
+
 /** What model.json holds. */
 export interface ManifestFile {
   format: "edgeformer";
@@ -51,10 +74,12 @@ export interface ManifestFile {
   tensors: TensorInfo[];
   /** The image, cut into files, in order. */
   parts: PartInfo[];
-  provenance: { source: string; revision: string | null; sha256: string };
+  provenance: Provenance;
   fidelity?: Fidelity;
   /** Jinja chat template of the checkpoint's tokenizer, where it has one. */
   chat_template?: string;
+  /** Its other templates, by what they are for: "tool_use", "rag" … */
+  named_chat_templates?: Readonly<Record<string, string>>;
 }
 
 /** A checked model.json, and the recipe that its configuration makes. */
@@ -161,6 +186,32 @@ function parseTensors(value: unknown, recipe: Recipe): TensorInfo[] {
   return tensors;
 }
 
+function parseProvenance(value: unknown): Provenance {
+  const raw = object(value, "provenance");
+  const bases = raw.base_models;
+  return {
+    source: text(raw.source, "provenance.source"),
+    revision: raw.revision === null ? null : text(raw.revision, "provenance.revision"),
+    sha256: text(raw.sha256, "provenance.sha256"),
+    ...Object.fromEntries(
+      ABOUT.filter((key) => raw[key] !== undefined).map((key) => [key, text(raw[key], `provenance.${key}`)]),
+    ),
+    ...(bases === undefined
+      ? {}
+      : {
+          base_models: list(bases, "provenance.base_models").map((base, i) =>
+            text(base, `provenance.base_models[${i}]`),
+          ),
+        }),
+  };
+}
+
+/** Texts by name. */
+function parseTexts(value: unknown, name: string): Record<string, string> {
+  const entries = Object.entries(object(value, name));
+  return Object.fromEntries(entries.map(([key, one]) => [key, text(one, `${name}.${key}`)]));
+}
+
 /**
  * Checks a parsed model.json completely, so that nothing later has to: the tensor directory must be the one
  * that its configuration implies, the parts must add up to the image.
@@ -182,7 +233,6 @@ export function parseManifest(value: unknown): Manifest {
   const total = parts.reduce((sum, part) => sum + part.bytes, 0);
   const needed = imageBytes({ recipe, tensors });
   if (total !== needed) fail(`parts hold ${total} bytes, but the tensors need ${needed}`);
-  const provenance = object(raw.provenance, "provenance");
   return {
     format: "edgeformer",
     version: FORMAT_VERSION,
@@ -193,14 +243,13 @@ export function parseManifest(value: unknown): Manifest {
     tokenizer: raw.tokenizer === null ? null : parseFile(raw.tokenizer, "tokenizer", MAX_TOKENIZER_BYTES),
     tensors,
     parts,
-    provenance: {
-      source: text(provenance.source, "provenance.source"),
-      revision: provenance.revision === null ? null : text(provenance.revision, "provenance.revision"),
-      sha256: text(provenance.sha256, "provenance.sha256"),
-    },
+    provenance: parseProvenance(raw.provenance),
     ...(raw.fidelity === undefined
       ? {}
       : { fidelity: object(raw.fidelity, "fidelity") as unknown as Fidelity }),
     ...(raw.chat_template === undefined ? {} : { chat_template: text(raw.chat_template, "chat_template") }),
+    ...(raw.named_chat_templates === undefined
+      ? {}
+      : { named_chat_templates: parseTexts(raw.named_chat_templates, "named_chat_templates") }),
   };
 }

@@ -1,23 +1,33 @@
 import { type CheckpointSource, MAX_CONFIG_BYTES, readFileOf, readJson } from "../inputs/files.ts";
 import { isObject } from "./json-value.ts";
 
-/** A template, or the one that a list of them calls "default". */
-function chosen(template: unknown): string | undefined {
-  if (typeof template === "string") return template;
-  const named = Array.isArray(template)
-    ? template.filter(isObject).find(({ name }) => name === "default")
-    : undefined;
-  return typeof named?.template === "string" ? named.template : undefined;
+/** The templates of conversations (Jinja): the default one and those with a name, such as "tool_use". */
+export interface ChatTemplates {
+  template: string | undefined;
+  named: Record<string, string>;
 }
 
-/** Where a checkpoint keeps its Jinja template of conversations: newer places first. */
-export async function readChatTemplate(source: CheckpointSource): Promise<string | undefined> {
+/** A template, or a list of named ones of which one is called "default". */
+function templatesOf(value: unknown): ChatTemplates {
+  if (typeof value === "string") return { template: value, named: {} };
+  const { default: template, ...named } = Object.fromEntries(
+    (Array.isArray(value) ? value : []).flatMap((entry: unknown) =>
+      isObject(entry) && typeof entry.name === "string" && typeof entry.template === "string"
+        ? [[entry.name, entry.template]]
+        : [],
+    ),
+  ) as Record<string, string>;
+  return { template, named };
+}
+
+/** Where a checkpoint keeps its templates: newer places first. */
+export async function readChatTemplates(source: CheckpointSource): Promise<ChatTemplates> {
   const file = await readFileOf(source, "chat_template.jinja", MAX_CONFIG_BYTES);
-  if (file !== undefined) return new TextDecoder().decode(file);
+  if (file !== undefined) return { template: new TextDecoder().decode(file), named: {} };
   for (const name of ["chat_template.json", "tokenizer_config.json"]) {
     const json = await readJson(source, name);
-    const template = isObject(json) ? chosen(json.chat_template) : undefined;
-    if (template !== undefined) return template;
+    const found = templatesOf(isObject(json) ? json.chat_template : undefined);
+    if (found.template !== undefined) return found;
   }
-  return undefined;
+  return { template: undefined, named: {} };
 }

@@ -2,7 +2,7 @@
 
 import { parseTokenizerTable } from "../../text/tokenizer.ts";
 import { type CheckpointSource, MAX_TOKENIZER_BYTES, readFileOf, readJson } from "../inputs/files.ts";
-import { readChatTemplate } from "./chat-template.ts";
+import { readChatTemplates } from "./chat-template.ts";
 import { compileTokenizer } from "./compile.ts";
 import type { TokenizerDescription } from "./description.ts";
 import { readGgufTokenizer } from "./gguf.ts";
@@ -19,6 +19,8 @@ export interface ConvertedTokenizer {
   table: Uint8Array | null;
   /** Jinja template of conversations. */
   chatTemplate?: string;
+  /** Other templates, by what they are for: "tool_use", "rag" … */
+  namedTemplates?: Record<string, string>;
   /** Sentences for whoever converts. */
   warnings: string[];
 }
@@ -142,7 +144,7 @@ export async function convertTokenizer(
   source: CheckpointSource,
   needs: TokenizerNeeds,
 ): Promise<ConvertedTokenizer> {
-  const chatTemplate = await readChatTemplate(source);
+  const { template, named } = await readChatTemplates(source);
   const files: TokenizerConfig = {
     config: (await readObject(source, "tokenizer_config.json")) ?? {},
     specials: (await readObject(source, "special_tokens_map.json")) ?? {},
@@ -152,7 +154,8 @@ export async function convertTokenizer(
   const result = (table: Uint8Array | null): ConvertedTokenizer => ({
     table,
     warnings,
-    ...(chatTemplate === undefined ? {} : { chatTemplate }),
+    ...(template === undefined ? {} : { chatTemplate: template }),
+    namedTemplates: named,
   });
   const found = await findTokenizer(source, files);
   if (!found && GPT2_SIZES.includes(needs.rows)) {

@@ -1,5 +1,6 @@
 import { EdgeformerError } from "../../errors.ts";
 import type { GgufMetadata } from "../formats/gguf-metadata.ts";
+import type { ChatTemplates } from "./chat-template.ts";
 
 /** ggml's kinds of token (`enum llama_token_type`). */
 export const GGUF_TOKEN = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -107,13 +108,7 @@ export function endTokenIds(metadata: GgufMetadata): number[] {
   return [...new Set([...named, ...spelled])];
 }
 
-/** The templates of conversations (Jinja): the default one and those with a name, such as "tool_use". */
-export interface GgufChatTemplates {
-  template: string | undefined;
-  named: Record<string, string>;
-}
-
-export function ggufChatTemplates(metadata: GgufMetadata): GgufChatTemplates {
+export function ggufChatTemplates(metadata: GgufMetadata): ChatTemplates {
   const prefix = "tokenizer.chat_template.";
   const names = [...metadata.keys()].filter((key) => key.startsWith(prefix));
   return {

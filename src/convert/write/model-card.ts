@@ -1,23 +1,72 @@
 import { countParameters } from "../../architectures/recipe.ts";
-import type { Manifest } from "../../format/manifest.ts";
+import type { WeightKind } from "../../format/kinds.ts";
+import type { Manifest, Provenance } from "../../format/manifest.ts";
+
+const KIND_NAMES: Readonly<Record<WeightKind, string>> = {
+  float32: "float32",
+  int8: "int8 with a scale for each row",
+  "int8-steps": "int8 with a step for each group of 32 columns",
+  "four-bit": "four bits with a step and an offset for each group of 32 columns",
+};
+
+/** A text from a file of somebody else's, on one line and without markup. */
+function plain(text: string): string {
+  return text
+    .replace(/\s+/g, " ")
+    .replace(/[\\`*_{}[\]<>|#]/g, "\\$&")
+    .slice(0, 300)
+    .trim();
+}
+
+/** Kinds of the matrices by the weights that they have, most first. */
+function describeKinds({ tensors }: Manifest): string {
+  const weights = new Map<WeightKind, number>();
+  for (const { kind, rows, columns } of tensors)
+    if (kind !== "float32") weights.set(kind, (weights.get(kind) ?? 0) + rows * columns);
+  const total = [...weights.values()].reduce((sum, count) => sum + count, 0);
+  return [...weights]
+    .sort(([, a], [, b]) => b - a)
+    .map(([kind, count]) => `${((count / total) * 100).toFixed(0)} % ${KIND_NAMES[kind]}`)
+    .join(", ");
+}
+
+/** What the makers say, a line each. */
+function describeMakers(provenance: Provenance): string[] {
+  const { name, author, organization, url, base_models, license, license_name, license_link } = provenance;
+  const by = [author, organization].filter((one) => one !== undefined).join(", ");
+  const terms = [license, license_name, license_link].filter((one) => one !== undefined);
+  const rows: [string, string | undefined][] = [
+    ["Original name", name],
+    ["Made by", by === "" ? undefined : by],
+    ["Home", url],
+    ["Made from", base_models?.join(", ")],
+    ["Licence", terms.length === 0 ? undefined : terms.join(", ")],
+  ];
+  return rows.flatMap(([label, text]) => (text === undefined ? [] : [`- ${label}: ${plain(text)}`]));
+}
 
 /** README.md of a converted model. */
 export function modelCard(manifest: Manifest): string {
-  const { name, architecture, recipe, provenance, tokenizer } = manifest;
+  const { name, architecture, recipe, provenance, tokenizer, fidelity } = manifest;
   const revision = provenance.revision === null ? "" : `, revision ${provenance.revision}`;
   const millions = (countParameters(recipe) / 1e6).toFixed(1);
-  const fidelity = manifest.fidelity
-    ? `Perplexity on ${manifest.fidelity.corpus} (${manifest.fidelity.tokens} tokens): ${manifest.fidelity.perplexity_float32.toFixed(3)} in float32, ${manifest.fidelity.perplexity_int8.toFixed(3)} in int8.`
+  const measured = fidelity
+    ? `Perplexity on ${fidelity.corpus} (${fidelity.tokens} tokens): ${fidelity.perplexity_float32.toFixed(3)} in float32, ${fidelity.perplexity_int8.toFixed(3)} converted.`
     : "Fidelity was not measured (`edgeformer convert --verify` does).";
   return `# ${name}
 
-An edgeformer model: int8 weights with one scale per output row, packed for the engine.
+An edgeformer model.
 
 - Converted from: ${provenance.source}${revision}
 - SHA-256 of the source's weights: \`${provenance.sha256}\`
-- Architecture: ${architecture}, ${recipe.layers.length} layers, width ${recipe.hiddenSize}, ${recipe.numHeads} heads, context ${recipe.maxPositions}, ${millions} M parameters
+${describeMakers(provenance)
+  .map((line) => `${line}\n`)
+  .join(
+    "",
+  )}- Architecture: ${architecture}, ${recipe.layers.length} layers, width ${recipe.hiddenSize}, ${recipe.numHeads} heads, context ${recipe.maxPositions}, ${millions} M parameters
+- Weights: ${describeKinds(manifest)}
 - Tokenizer: ${tokenizer === null ? "none (token ids only)" : tokenizer.file}
-- ${fidelity}
+- ${measured}
 
 Licence and limits are those of the source; see its model card.
 `;
