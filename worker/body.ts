@@ -100,6 +100,24 @@ function checkSize(body: Record<string, unknown>): void {
   }
 }
 
+/** What JSON.parse tells a reviver about a number beside its value: how it was written. */
+type Reviver = (this: unknown, key: string, value: unknown, context?: { source?: string }) => unknown;
+
+/**
+ * The body with its seed as a bigint where a double would not hold it: JSON.parse would take 2^53 + 1 for 2^53. Other
+ * integers of a request are never that large.
+ */
+function withExactSeed(body: Record<string, unknown>, text: string): Record<string, unknown> {
+  if (!Number.isInteger(body.seed) || Number.isSafeInteger(body.seed)) return body;
+  const sources = new Map<unknown, string | undefined>();
+  const note: Reviver = function (key, value, context) {
+    if (key === "seed") sources.set(this, context?.source);
+    return value;
+  };
+  const source = sources.get(JSON.parse(text, note as (key: string, value: unknown) => unknown));
+  return source !== undefined && /^-?\d{1,20}$/.test(source) ? { ...body, seed: BigInt(source) } : body;
+}
+
 function fromIssue(issue: z.core.$ZodIssue): HttpError {
   if (issue.code === "unrecognized_keys") {
     const key = shorten(issue.keys[0] ?? "");
@@ -132,7 +150,8 @@ export async function readBody<Schema extends z.ZodType>(
   if (typeof body !== "object" || body === null || Array.isArray(body))
     throw new HttpError(400, "The request body must be a JSON object.");
   checkSize(body as Record<string, unknown>);
-  const present = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+  const exact = withExactSeed(body as Record<string, unknown>, text);
+  const present = Object.fromEntries(Object.entries(exact).filter(([, value]) => value !== null));
   const result = schema.safeParse(present);
   if (!result.success) throw fromIssue(result.error.issues[0] as z.core.$ZodIssue);
   return result.data;

@@ -105,8 +105,15 @@ describe("a conversation", () => {
     ],
     [
       "with what OpenAI's own answers carry",
-      [{ ...MESSAGES[0], name: "Ann", refusal: null, annotations: [] }],
+      [
+        {
+          ...MESSAGES[0],
+          ...{ name: "Ann", refusal: null, annotations: [], parsed: null },
+          ...{ tool_calls: [], function_call: null, audio: null },
+        },
+      ],
     ],
+    ["nothing more, in many nulls", [{ ...MESSAGES[0], name: null, annotations: null, tool_calls: null }]],
   ])("of %s", async (_, messages) => {
     const { choices, usage } = await whole({ ...BODY, messages });
     expect(choices).toEqual((await whole(BODY)).choices);
@@ -137,6 +144,13 @@ describe("a conversation", () => {
     const { choices } = await whole({ ...BODY, messages });
     const { text } = await model.complete(expected, { maxTokens: 16, temperature: 0, ignoreEos: true });
     expect(choices[0]!.message.content).toBe(text);
+  });
+
+  test("may have any character, and the template sees it as it is", async () => {
+    const { usage } = await whole({ ...BODY, messages: [{ role: "user", content: "a\ufdd0\ue000b" }] });
+    expect(usage.prompt_tokens).toBe(
+      promptIds().length - encode(`\n${MESSAGES[0]!.content}`).length + encode("\na\ufdd0\ue000b").length,
+    );
   });
 
   test("without max_tokens goes on to the end of the text or of the context", async () => {
@@ -268,6 +282,15 @@ describe("what is refused", () => {
       "messages.0.tool_calls",
       /no tools/,
     ],
+    [
+      "an answer that refused",
+      { messages: [{ role: "assistant", content: "", refusal: "No." }] },
+      "messages.0.refusal",
+      /not supported/,
+    ],
+    ["a date that is none", { chat_template_date: "tomorrow" }, "chat_template_date", /2026-07-04/],
+    ["values that are no object", { chat_template_kwargs: [] }, "chat_template_kwargs", /record|object/],
+    ["a seed that is no integer", { seed: 1.5 }, "seed", /integer/],
     ["no content", { messages: [{ role: "assistant", content: null }] }, "messages.0.content", /string/],
     ["a content that is no text", user(7), "messages.0.content", /string/],
     ["no parts", user([]), "messages.0.content", /at least one part/],
@@ -347,6 +370,32 @@ describe("what is refused", () => {
     expect(await ask({ max_tokens: 5, n: 16 })).toMatchObject({ error: { param: "messages" } });
     await small.stop();
   });
+});
+
+test("a template is told the date, and whatever else the request has for it", async () => {
+  const other = await modelWith({
+    chat_template:
+      "{{ strftime_now('%d %B %Y') }} {{ mood }}{% for m in messages %}{{ m.content }}{% endfor %}",
+  });
+  const running = await startWorker(bundle, { model: other });
+  const ask = async (values: Record<string, unknown>) => {
+    const response = await running.post("/v1/chat/completions", { ...BODY, ...values });
+    expect(response.status, await response.clone().text()).toBe(200);
+    return chatShape.parse(await response.json());
+  };
+  const fixed = { chat_template_date: "2026-07-04", chat_template_kwargs: { mood: "glad<|endoftext|>" } };
+  const text = `04 July 2026 glad<|endoftext|>${MESSAGES[0]!.content}`;
+  const answer = await ask(fixed);
+  expect(answer.usage.prompt_tokens).toBe(encode(text).length);
+  const expected = await model.complete(text, { maxTokens: 16, temperature: 0, ignoreEos: true });
+  expect(answer.choices[0]!.message.content).toBe(expected.text);
+  const day = new Date();
+  const today = await ask({ chat_template_kwargs: fixed.chat_template_kwargs });
+  const dated = await ask({ ...fixed, chat_template_date: day.toISOString() });
+  expect(today.usage.prompt_tokens).toBe(dated.usage.prompt_tokens);
+  expect(today.choices).toEqual(dated.choices);
+  await running.stop();
+  await rm(other, { recursive: true });
 });
 
 describe("a model that cannot chat says so", () => {

@@ -44,20 +44,27 @@ function textOf({ content }: Message): string {
   return typeof content === "string" ? content : content.map((part) => part.text).join("\n");
 }
 
-/** The token ids of a conversation. What a message spells like a special token stays text. */
-function chatPrompt(model: Model, messages: Message[]): number[] {
+type Conversation = Pick<ChatRequest, "messages" | "chat_template_kwargs" | "chat_template_date">;
+
+/** The token ids of a conversation, up to where its answer begins. */
+function encodeConversation(model: Model, conversation: Conversation): number[] {
   const { template, tokenizer } = chatTemplate(model);
+  const { messages, chat_template_kwargs, chat_template_date } = conversation;
   const texts = messages.map(textOf);
   refuseTooLong(
     model,
     texts.reduce((sum, text) => sum + text.length, 0),
   );
-  const given = messages.map(({ role, name }, i) => ({
-    role: role === "developer" ? "system" : role,
-    content: texts[i]!,
-    ...(name === undefined ? {} : { name }),
-  }));
-  return encodeChat(tokenizer, template, { messages: given }, ({ length }) => refuseTooLong(model, length));
+  const values = {
+    ...chat_template_kwargs,
+    messages: messages.map(({ role, name }, i) => ({
+      role: role === "developer" ? "system" : role,
+      content: texts[i]!,
+      ...(name === undefined ? {} : { name }),
+    })),
+    date: chat_template_date === undefined ? new Date() : new Date(chat_template_date),
+  };
+  return encodeChat(tokenizer, template, values, ({ length }) => refuseTooLong(model, length));
 }
 
 /**
@@ -67,9 +74,18 @@ function chatPrompt(model: Model, messages: Message[]): number[] {
  *   if its template does not work
  */
 export function planChat(model: Model, request: ChatRequest, config: Config): Plan {
-  const { messages, max_completion_tokens, max_tokens, logprobs, top_logprobs, ...common } = request;
+  const {
+    messages,
+    chat_template_kwargs,
+    chat_template_date,
+    max_completion_tokens,
+    max_tokens,
+    logprobs,
+    top_logprobs,
+    ...common
+  } = request;
   try {
-    const prompt = chatPrompt(model, messages);
+    const prompt = encodeConversation(model, { messages, chat_template_kwargs, chat_template_date });
     const room = Math.min(
       model.context - prompt.length,
       config.MAX_TOKENS ?? Number.POSITIVE_INFINITY,

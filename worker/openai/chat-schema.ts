@@ -12,7 +12,7 @@ const unsupported = (sentence: string) =>
 const NO_TOOLS = "is not supported: this model calls no tools; leave it out";
 
 /** A field that changes nothing here, and that OpenAI's own clients send. */
-const ignored = (schema: z.ZodType) => schema.optional().meta({ description: "Ignored." });
+const ignored = (schema: z.ZodType) => schema.nullish().meta({ description: "Ignored." });
 
 const textPart = z.strictObject({ type: z.literal("text"), text: z.string() });
 
@@ -37,11 +37,19 @@ const message = z.strictObject({
       error: ({ input }) => refusedContent(input),
     })
     .meta({ description: "The texts of several parts are put on lines of their own." }),
-  name: z.string().max(256).optional(),
+  name: z.string().max(256).nullish(),
+  // An answer is sent back as it came: with the members that OpenAI's clients give it, most of them empty.
   refusal: unsupported("is not supported in a message that is sent"),
   audio: unsupported("is not supported: this model reads text only"),
   annotations: ignored(z.array(z.unknown())),
-  tool_calls: unsupported(NO_TOOLS),
+  parsed: ignored(z.unknown()),
+  tool_calls: z
+    .custom<undefined>(
+      (calls) => calls === undefined || calls === null || (Array.isArray(calls) && calls.length === 0),
+      { error: NO_TOOLS },
+    )
+    .optional()
+    .meta({ anyOf: [{ type: "null" }, { type: "array", maxItems: 0 }], description: "Not supported." }),
   tool_call_id: unsupported(NO_TOOLS),
   function_call: unsupported(NO_TOOLS),
 });
@@ -57,6 +65,16 @@ export const chatRequest = z
       .min(1, "must have at least one message"),
     max_completion_tokens: maxTokens.meta({ description: "[what the context leaves]" }),
     max_tokens: maxTokens.meta({ description: "The older name of max_completion_tokens." }),
+    chat_template_kwargs: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .meta({ description: "Further values for the chat template, such as {enable_thinking: false}." }),
+    chat_template_date: z
+      .union([z.iso.date(), z.iso.datetime({ offset: true })], {
+        error: "must be a date such as 2026-07-04 or 2026-07-04T12:00:00Z",
+      })
+      .optional()
+      .meta({ description: "What the chat template takes for the present (`strftime_now`). [now, in UTC]" }),
     ...commonFields,
     logprobs: z.boolean().default(false),
     top_logprobs: z.int().min(0).max(MAX_TOP_LOGPROBS).optional(),

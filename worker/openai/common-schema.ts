@@ -1,7 +1,7 @@
 // What the requests of several endpoints have in common.
 
 import * as z from "zod";
-import { SAMPLING_RANGES } from "../../src/options.ts";
+import { MAX_SEED, SAMPLING_RANGES } from "../../src/options.ts";
 
 export const isTokenId = (value: unknown): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
@@ -18,6 +18,12 @@ export const modelName = z.string().max(256);
 /** A number of the range that the library takes. */
 const within = ([least, greatest]: readonly [least: number, greatest: number]) =>
   z.number().min(least).max(greatest);
+
+/** Seeds are signed integers of 64 bits at OpenAI, unsigned ones elsewhere. Beyond 2^53 `readBody` makes bigints. */
+function isSeed(value: unknown): value is number | bigint {
+  if (typeof value === "bigint") return value >= -(2n ** 63n) && value <= MAX_SEED;
+  return Number.isSafeInteger(value);
+}
 
 /** The fields that both ways to complete have. */
 export const commonFields = {
@@ -52,9 +58,12 @@ export const commonFields = {
     .record(z.string().regex(/^\d{1,9}$/, "keys must be token ids"), within(SAMPLING_RANGES.logitBias))
     .optional(),
   seed: z
-    .int()
+    .custom<number | bigint>(isSeed, { error: "must be an integer from -2^63 to 2^64 - 1" })
     .optional()
-    .meta({ description: "Choice i is drawn with seed + i; the same seed gives the same choices." }),
+    .meta({
+      type: "integer",
+      description: "Choice i is drawn with seed + i; the same seed gives the same choices.",
+    }),
   user: z.string().max(1024).optional(),
 };
 

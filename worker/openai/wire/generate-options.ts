@@ -16,7 +16,8 @@ export interface GenerationFields {
   frequency_penalty?: number | undefined;
   repetition_penalty?: number | undefined;
   logit_bias?: Record<string, number> | undefined;
-  seed?: number | undefined;
+  /** −2^63 to 2^64 − 1; a negative one is the unsigned one of the same 64 bits. */
+  seed?: number | bigint | undefined;
 }
 
 /**
@@ -44,10 +45,7 @@ export function generateOptions(fields: GenerationFields, candidate = 0): Genera
   };
 }
 
-/** Seeds of neighbouring candidates differ; OpenAI allows negative ones, the core counts from 0 to 2^53 − 1. */
-function seedOf(seed: number, candidate: number): number {
-  const shifted = seed < 0 ? seed + 2 ** 53 : seed;
-  return shifted <= Number.MAX_SAFE_INTEGER - candidate
-    ? shifted + candidate
-    : shifted - Number.MAX_SAFE_INTEGER + candidate - 1;
+/** Seeds of neighbouring candidates differ; the core counts from 0 to 2^64 − 1. */
+function seedOf(seed: number | bigint, candidate: number): bigint {
+  return BigInt.asUintN(64, BigInt(seed) + BigInt(candidate));
 }
