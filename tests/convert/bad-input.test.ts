@@ -212,13 +212,6 @@ describe("an interrupted conversion", () => {
     expect(JSON.parse(readFileSync(join(out, "model.json"), "utf8")).name).toBe("old");
   });
 
-  test("clears away what a killed one left beside the model", async () => {
-    mkdirSync(join(models, ".out.partial"), { recursive: true });
-    writeFileSync(join(models, ".out.partial/weights.00.bin"), "half");
-    await convert({ source: GOOD, out });
-    expect(readdirSync(models)).toEqual(["out"]);
-  });
-
   test.each([0, 5000, 25_000])(
     "a disk that is full after %i bytes is named, and nothing is left",
     async (room) => {

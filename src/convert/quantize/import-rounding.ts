@@ -1,6 +1,6 @@
 import type { TensorSpec } from "../../architectures/recipe.ts";
 import type { WeightKind } from "../../format/kinds.ts";
-import { FLOAT_DTYPES } from "../formats/dtype.ts";
+import { isFloatDtype } from "../formats/dtype.ts";
 import { groupBits } from "../formats/gguf-groups.ts";
 import { quantizeEightBitGroups } from "./eight-bit.ts";
 import { toIntegerGroups } from "./from-grouped.ts";
@@ -15,7 +15,7 @@ type Choice = "four-bit" | "int8-steps" | "floats";
  */
 function choiceFor(dtypes: readonly string[]): Choice {
   if (dtypes.every((dtype) => groupBits(dtype) === 4)) return "four-bit";
-  return dtypes.every((dtype) => (FLOAT_DTYPES as readonly string[]).includes(dtype))
+  return dtypes.every((dtype) => (isFloatDtype as readonly string[]).includes(dtype))
     ? "floats"
     : "int8-steps";
 }

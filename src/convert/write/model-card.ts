@@ -45,6 +45,13 @@ function describeMakers(provenance: Provenance): string[] {
   return rows.flatMap(([label, text]) => (text === undefined ? [] : [`- ${label}: ${plain(text)}`]));
 }
 
+const FIRST_WORDS = "An edgeformer model";
+
+/** Whether a README.md was written by a conversion, under the name of whatever model. */
+export function isModelCard(text: string): boolean {
+  return text.startsWith("# ") && text.slice(0, 1000).includes(`\n\n${FIRST_WORDS}`);
+}
+
 /** README.md of a converted model. */
 export function modelCard(manifest: Manifest): string {
   const { name, architecture, recipe, provenance, tokenizer, fidelity } = manifest;
@@ -55,7 +62,7 @@ export function modelCard(manifest: Manifest): string {
     : "Fidelity was not measured (`edgeformer convert --verify` does).";
   return `# ${name}
 
-An edgeformer model.
+${FIRST_WORDS}.
 
 - Converted from: ${provenance.source}${revision}
 - SHA-256 of the source's weights: \`${provenance.sha256}\`
