@@ -15,9 +15,7 @@ type Choice = "four-bit" | "int8-steps" | "floats";
  */
 function choiceFor(dtypes: readonly string[]): Choice {
   if (dtypes.every((dtype) => groupBits(dtype) === 4)) return "four-bit";
-  return dtypes.every((dtype) => (isFloatDtype as readonly string[]).includes(dtype))
-    ? "floats"
-    : "int8-steps";
+  return dtypes.every(isFloatDtype) ? "floats" : "int8-steps";
 }
 
 /**
