@@ -87,6 +87,15 @@ export class Engine {
     this.bytes.set(chunk, this.at(REGION_WEIGHTS) + offset);
   }
 
+  /** Whether `count` float32 of the weight image, from byte `offset` on, are numbers and finite. */
+  areFinite(offset: number, count: number): boolean {
+    const start = (this.at(REGION_WEIGHTS) + offset) / 4;
+    // 0 times infinity or NaN is NaN, and NaN stays.
+    let sum = 0;
+    for (let i = start; i < start + count; i++) sum += this.floats[i]! * 0;
+    return sum === 0;
+  }
+
   hashStart(): void {
     this.wasm.sha256Start();
   }

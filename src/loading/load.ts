@@ -8,6 +8,7 @@ import { Model } from "../model.ts";
 import { MAX_GUESSES } from "../serving/prompt-lookup.ts";
 import { ChatTokenizer } from "../text/chat-tokenizer.ts";
 import { parseTokenizerTable } from "../text/tokenizer.ts";
+import { checkFloats } from "./check-floats.ts";
 import type { LoadOptions, ModelSource, StreamingDigest } from "./load-options.ts";
 
 const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
@@ -310,6 +311,7 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
   const engine = takeEngine(module, manifest, plan, key);
   try {
     await new PartsLoader(engine, options, manifest.parts).load();
+    checkFloats(engine, manifest);
   } catch (error) {
     // Workers have it from the compatibility date 2025-05-05 on.
     if (typeof WeakRef === "function") spares.set(module, { key, engine: new WeakRef(engine) });

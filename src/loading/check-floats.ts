@@ -1,0 +1,26 @@
+import type { Engine } from "../engine/engine.ts";
+import { EdgeformerError } from "../errors.ts";
+import { KINDS } from "../format/kinds.ts";
+import { sectionsOf } from "../format/layout.ts";
+import type { Manifest } from "../format/manifest.ts";
+
+/**
+ * Refuses weights with NaN or infinite scales, biases or vectors. The converter writes none, but a model directory can come
+ * from anybody, and one such value makes every logit NaN. GPT-2 of 124 M
+ * parameters has 255,000 such numbers: 0.2 ms, some milliseconds in a process that has just started.
+ *
+ * @throws EdgeformerError `invalid_model`
+ */
+export function checkFloats(engine: Engine, { recipe, tensors }: Manifest): void {
+  for (const [i, tensor] of recipe.tensors.entries()) {
+    const { kind, offset } = tensors[i]!;
+    for (const section of sectionsOf(tensor, kind).sections) {
+      const isFloat = section.name === "values" ? KINDS[kind].form === "vector" : section.name !== "steps";
+      if (isFloat && !engine.areFinite(offset + section.offset, section.bytes / 4))
+        throw new EdgeformerError(
+          "invalid_model",
+          `the ${section.name} of ${tensor.name} hold NaN or infinite numbers; convert the checkpoint again`,
+        );
+    }
+  }
+}
