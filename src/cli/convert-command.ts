@@ -7,6 +7,7 @@ import type { Manifest } from "../format/manifest.ts";
 import { describeFidelity, describeIsolate, isolateMemory } from "./inspect.ts";
 import type { CliIo } from "./io.ts";
 import { formatBytes, ProgressBar } from "./progress.ts";
+import { oneLine } from "./terminal.ts";
 
 const EXAMPLES = `
 Examples:
@@ -52,7 +53,7 @@ function summary(manifest: Manifest, out: string): string {
   const bytes = manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
   const fidelity = manifest.fidelity ? `\n${describeFidelity(manifest.fidelity)}` : "";
   const isolate = describeIsolate(isolateMemory(manifest), manifest);
-  return `${manifest.name}: ${formatBytes(bytes)} in ${out}${fidelity}\n${isolate}\n`;
+  return `${oneLine(manifest.name)}: ${formatBytes(bytes)} in ${out}${fidelity}\n${isolate}\n`;
 }
 
 async function runConvert(
@@ -61,7 +62,7 @@ async function runConvert(
   io: CliIo,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const bar = new ProgressBar(io.stderr);
+  const bar = new ProgressBar(io.progress);
   const { out, name, force, lora, revision } = flags;
   try {
     const manifest = await convert({
@@ -76,7 +77,7 @@ async function runConvert(
       onProgress: (step, done, total) => bar.update(step, done, total),
       onWarning: (message) => {
         bar.clear();
-        io.stderr.write(`note: ${message}\n`);
+        io.stderr.write(`note: ${oneLine(message)}\n`);
       },
     });
     bar.clear();

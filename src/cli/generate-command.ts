@@ -47,11 +47,9 @@ async function generate(
     ids.push(...chunk.ids);
     last = chunk;
     if (!flags.json)
-      io.stdout.write(
-        model.tokenizer ? chunk.text : `${chunk.ids.join(",")}${chunk.finishReason ? "" : ","}`,
-      );
+      io.text.write(model.tokenizer ? chunk.text : `${chunk.ids.join(",")}${chunk.finishReason ? "" : ","}`);
   }
-  if (!flags.json) io.stdout.write("\n");
+  if (!flags.json) io.text.write("\n");
   else
     io.stdout.write(
       `${JSON.stringify({

@@ -4,6 +4,7 @@ import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../engine/memo
 import { EdgeformerError } from "../errors.ts";
 import type { Fidelity, Manifest } from "../format/manifest.ts";
 import { formatBytes } from "./progress.ts";
+import { oneLine } from "./terminal.ts";
 
 const CONTEXTS = [128, 256, 512, 1024, 2048, 4096, 8192];
 
@@ -153,5 +154,5 @@ export function describeModel(inspection: Inspection): string {
     ]);
   rows.push(["isolate", describeIsolate(inspection.isolate, inspection)]);
   const width = Math.max(...rows.map(([label]) => label.length));
-  return rows.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`).join("");
+  return rows.map(([label, value]) => `${label.padEnd(width)}  ${oneLine(value)}\n`).join("");
 }

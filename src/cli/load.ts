@@ -10,7 +10,7 @@ export async function loadForCommand(
   io: CliIo,
   signal: AbortSignal | undefined,
 ): Promise<Model> {
-  const bar = new ProgressBar(io.stderr);
+  const bar = new ProgressBar(io.progress);
   try {
     return await openModel(directory ?? bundledModel(), {
       maxSequences: 1,

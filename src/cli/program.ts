@@ -6,6 +6,7 @@ import { generateCommand } from "./generate-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import type { CliIo } from "./io.ts";
 import { scoreCommand } from "./score-command.ts";
+import { commandIo, oneLine } from "./terminal.ts";
 
 /** Errors of the caller's making: exit code 2. */
 const USAGE_CODES = new Set(["invalid_option", "invalid_prompt"]);
@@ -64,13 +65,18 @@ function buildProgram(io: CliIo, signal: AbortSignal | undefined): Command {
  * @param signal ends the command early
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage
  */
-export async function run(args: string[], io: CliIo, signal?: AbortSignal): Promise<number> {
+export async function run(
+  args: string[],
+  streams: Pick<CliIo, "stdout" | "stderr">,
+  signal?: AbortSignal,
+): Promise<number> {
+  const io = commandIo(streams);
   try {
     await buildProgram(io, signal).parseAsync(args, { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    io.stderr.write(`edgeformer: ${describe(error)}\n`);
+    io.stderr.write(`edgeformer: ${oneLine(describe(error))}\n`);
     return error instanceof EdgeformerError && USAGE_CODES.has(error.code) ? 2 : 1;
   }
 }

@@ -1,4 +1,5 @@
 import type { CliStream } from "./io.ts";
+import { oneLine } from "./terminal.ts";
 
 /** Nothing is shown for work that takes less than this. */
 const QUIET_MS = 1000;
@@ -35,7 +36,8 @@ export class ProgressBar {
     this.#started = now();
   }
 
-  update(step: string, done: number, total: number): void {
+  update(name: string, done: number, total: number): void {
+    const step = oneLine(name);
     const now = this.#now();
     if (step !== this.#step) {
       this.clear();

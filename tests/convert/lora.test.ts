@@ -67,9 +67,9 @@ describe("rank and factor of a module", () => {
   });
 
   test("an expression that takes forever is refused within two seconds", () => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     expect(() => of({ alpha_pattern: { "(a+)+b": 1 } }, "a".repeat(60))).toThrow("take too long");
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(process.cpuUsage(start).user).toBeLessThan(2e6);
   });
 });
 
