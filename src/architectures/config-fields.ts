@@ -65,6 +65,11 @@ export class ConfigFields {
     return undefined;
   }
 
+  /** Whether a field is there and null, where that is not the same as missing. */
+  isNull(name: string): boolean {
+    return this.#raw[name] === null;
+  }
+
   /** Notes a value that was worked out, to be read back under `name`. */
   keep<T>(name: string, value: T): T {
     this.#resolved[name] = value;

@@ -32,6 +32,7 @@ export const gptNeo: Architecture = {
   recipe: (fields) => {
     const window = fields.size(["window_size"], LIMITS.positions, 256);
     return gptRecipe(fields, "gpt_neo", {
+      defaults: { hiddenSize: 2048, numHeads: 16, numLayers: 24 },
       maxPositions: 2048,
       queryKeyValueBias: false,
       layers: (count) =>

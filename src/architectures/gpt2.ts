@@ -7,10 +7,13 @@ export function gptRecipe(
   fields: ConfigFields,
   architecture: string,
   {
+    defaults,
     maxPositions,
     layers,
     queryKeyValueBias,
   }: {
+    /** transformers' defaults of the sizes: a configuration may be nothing but its `model_type`. */
+    defaults: Pick<Recipe, "hiddenSize" | "numHeads"> & { numLayers: number };
     maxPositions: number;
     layers: (count: number, headSize: number) => Recipe["layers"];
     queryKeyValueBias: boolean;
@@ -18,9 +21,17 @@ export function gptRecipe(
 ): Recipe {
   if (fields.flag("add_cross_attention", false))
     fields.unsupported("add_cross_attention: a decoder with cross-attention is not supported");
-  const hiddenSize = fields.size(["n_embd", "hidden_size"], LIMITS.width);
-  const numHeads = fields.size(["n_head", "num_attention_heads", "num_heads"], LIMITS.heads);
-  const numLayers = fields.size(["n_layer", "num_hidden_layers", "num_layers"], LIMITS.layers);
+  const hiddenSize = fields.size(["n_embd", "hidden_size"], LIMITS.width, defaults.hiddenSize);
+  const numHeads = fields.size(
+    ["n_head", "num_attention_heads", "num_heads"],
+    LIMITS.heads,
+    defaults.numHeads,
+  );
+  const numLayers = fields.size(
+    ["n_layer", "num_hidden_layers", "num_layers"],
+    LIMITS.layers,
+    defaults.numLayers,
+  );
   if (hiddenSize % numHeads !== 0) fields.fail(`n_head (${numHeads}) must divide n_embd (${hiddenSize})`);
   const vocabSize = fields.size(["vocab_size"], LIMITS.vocabulary, 50257);
   const recipe = {
@@ -64,6 +75,7 @@ export const gpt2: Architecture = {
     const scaled = fields.flag("scale_attn_weights", true);
     const inverse = fields.flag("scale_attn_by_inverse_layer_idx", false);
     return gptRecipe(fields, "gpt2", {
+      defaults: { hiddenSize: 768, numHeads: 12, numLayers: 12 },
       maxPositions: 1024,
       queryKeyValueBias: true,
       layers: (count, headSize) => {

@@ -6,6 +6,9 @@ import { rotaryPositions } from "./rope-scaling.ts";
 /** What distinguishes the families that are built like Llama. */
 interface LlamaOptions {
   architecture: string;
+  /** transformers' defaults of `intermediate_size` and `num_key_value_heads`. [11008; as many as there are heads] */
+  innerSize?: number;
+  numKeyValueHeads?: number;
   /** transformers' default of `max_position_embeddings`. */
   maxPositions: number;
   vocabSize: number;
@@ -33,13 +36,17 @@ export function llamaRecipe(fields: ConfigFields, options: LlamaOptions): Recipe
   fields.refuse("num_local_experts", "a mixture of experts", 0, 1);
   fields.refuse("num_experts", "a mixture of experts", 0, 1);
   fields.refuse("quantization_config", "a checkpoint that is quantized already; take the original one");
-  const hiddenSize = fields.size(["hidden_size"], LIMITS.width);
-  const numHeads = fields.size(["num_attention_heads"], LIMITS.heads);
-  const numKeyValueHeads = fields.size(["num_key_value_heads"], LIMITS.heads, numHeads);
+  const hiddenSize = fields.size(["hidden_size"], LIMITS.width, 4096);
+  const numHeads = fields.size(["num_attention_heads"], LIMITS.heads, 32);
+  const numKeyValueHeads = fields.size(
+    ["num_key_value_heads"],
+    LIMITS.heads,
+    options.numKeyValueHeads ?? numHeads,
+  );
   if (numHeads % numKeyValueHeads !== 0)
     fields.fail(`num_key_value_heads (${numKeyValueHeads}) must divide num_attention_heads (${numHeads})`);
   const headSize = headSizeOf(fields, hiddenSize, numHeads, options.headSize);
-  const numLayers = fields.size(["num_hidden_layers"], LIMITS.layers);
+  const numLayers = fields.size(["num_hidden_layers"], LIMITS.layers, 32);
   const vocabSize = fields.size(["vocab_size"], LIMITS.vocabulary, options.vocabSize);
   const maxPositions = fields.size(["max_position_embeddings"], LIMITS.positions, options.maxPositions);
   const scoreScale = 1 / Math.sqrt(headSize);
@@ -49,7 +56,7 @@ export function llamaRecipe(fields: ConfigFields, options: LlamaOptions): Recipe
     numHeads,
     numKeyValueHeads,
     headSize,
-    innerSize: fields.size(["intermediate_size"], LIMITS.width),
+    innerSize: fields.size(["intermediate_size"], LIMITS.width, options.innerSize ?? 11_008),
     vocabSize,
     maxPositions,
     norm: "rms" as const,
@@ -67,10 +74,12 @@ export function llamaRecipe(fields: ConfigFields, options: LlamaOptions): Recipe
   return { ...recipe, tensors: listTensors(recipe, { biases, queryKeyNorm: options.queryKeyNorm }) };
 }
 
-/** The same window in every layer: `sliding_window`, where none and one as long as the context are no window. */
+/** Mistral's window, the same in every layer: null is none, and so is one as long as the context. */
 export function oneWindow(fields: ConfigFields, layers: number, maxPositions: number): number[] {
-  const given = fields.peek("sliding_window");
-  const window = given === undefined ? 0 : fields.size(["sliding_window"], Number.MAX_SAFE_INTEGER);
+  const window = fields.isNull("sliding_window")
+    ? 0
+    : fields.size(["sliding_window"], Number.MAX_SAFE_INTEGER, 4096);
+  if (window === 0) fields.keep("sliding_window", null);
   return new Array<number>(layers).fill(window >= maxPositions ? 0 : window);
 }
 

@@ -8,6 +8,8 @@ export const mistral: Architecture = {
   recipe: (fields) =>
     llamaRecipe(fields, {
       architecture: "mistral",
+      innerSize: 14_336,
+      numKeyValueHeads: 8,
       maxPositions: 131_072,
       vocabSize: 32_000,
       bosTokenId: 1,

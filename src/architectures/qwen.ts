@@ -35,6 +35,7 @@ export const qwen2: Architecture = {
   recipe: (fields) =>
     llamaRecipe(fields, {
       architecture: "qwen2",
+      innerSize: 22_016,
       maxPositions: 32_768,
       vocabSize: 151_936,
       bosTokenId: null,
@@ -52,6 +53,7 @@ export const qwen3: Architecture = {
   recipe: (fields) =>
     llamaRecipe(fields, {
       architecture: "qwen3",
+      innerSize: 22_016,
       maxPositions: 32_768,
       vocabSize: 151_936,
       bosTokenId: null,

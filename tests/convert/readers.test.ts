@@ -353,7 +353,7 @@ describe("config.json", () => {
     ["an unknown activation", { ...gpt2, activation_function: "mish" }, "gelu_new"],
     ["heads that do not divide the width", { ...gpt2, n_head: 3 }, "n_head (3) must divide n_embd"],
     ["a size that is no number", { ...gpt2, n_layer: "2" }, "n_layer must be a positive integer"],
-    ["no size", { model_type: "gpt2", n_head: 2, n_layer: 2 }, "n_embd is missing"],
+    ["too many tokens", { ...gpt2, vocab_size: 2_000_000 }, "vocab_size is 2000000; the most"],
     ["cross-attention", { ...gpt2, add_cross_attention: true }, "cross-attention"],
     ["an epsilon of zero", { ...gpt2, layer_norm_epsilon: 0 }, "layer_norm_epsilon"],
     [
@@ -364,6 +364,34 @@ describe("config.json", () => {
     ["too many layers", { ...gpt2, n_layer: 1e6 }, "1024"],
   ])("with %s is refused", (_, value, message) => {
     expect(() => recipeOf(new ConfigFields(value))).toThrow(message);
+  });
+
+  // What GPT2Config(), GPTNeoConfig() … of transformers 5.24 give.
+  test.each<[string, object]>([
+    ["gpt2", { hiddenSize: 768, numHeads: 12, innerSize: 3072, vocabSize: 50257, maxPositions: 1024 }],
+    ["gpt_neo", { hiddenSize: 2048, numHeads: 16, innerSize: 8192, vocabSize: 50257, maxPositions: 2048 }],
+    ["llama", { hiddenSize: 4096, numKeyValueHeads: 32, innerSize: 11008, vocabSize: 32000, headSize: 128 }],
+    ["mistral", { hiddenSize: 4096, numKeyValueHeads: 8, innerSize: 14336, maxPositions: 131072 }],
+    ["qwen2", { hiddenSize: 4096, numKeyValueHeads: 32, innerSize: 22016, vocabSize: 151936 }],
+    ["qwen3", { hiddenSize: 4096, numKeyValueHeads: 32, innerSize: 22016, headSize: 128 }],
+  ])("of nothing but the model_type %s has transformers' defaults", (model_type, sizes) => {
+    const fields = new ConfigFields({ model_type });
+    const recipe = recipeOf(fields);
+    expect(recipe).toMatchObject(sizes);
+    expect(recipe.layers).toHaveLength({ gpt2: 12, gpt_neo: 24 }[model_type] ?? 32);
+    expect(recipeOf(new ConfigFields({ ...fields.resolved, model_type }))).toEqual(recipe);
+  });
+
+  test.each([
+    ["is missing is Mistral's first", {}, 4096],
+    ["is null is none", { sliding_window: null }, 0],
+    ["is as long as the context is none", { sliding_window: 131_072 }, 0],
+    ["is shorter is taken", { sliding_window: 8 }, 8],
+  ])("a window that %s", (_, given, window) => {
+    const fields = new ConfigFields({ model_type: "mistral", ...given });
+    expect(recipeOf(fields).layers[0]!.window).toBe(window);
+    const again = new ConfigFields({ ...fields.resolved, model_type: "mistral" });
+    expect(recipeOf(again).layers[0]!.window).toBe(window);
   });
 
   test("is an error with a code, whatever it holds", () => {
