@@ -3,10 +3,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { ConfigFields } from "../architectures/config-fields.ts";
 import { recipeOf } from "../architectures/index.ts";
+import { planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
+import { placeTensors } from "../format/layout.ts";
 import {
   type FileInfo,
   FORMAT_VERSION,
+  MAX_MANIFEST_BYTES,
   type Manifest,
   manifestFile,
   parseManifest,
@@ -47,6 +50,8 @@ async function openSource(options: ConvertOptions): Promise<OpenedSource> {
     const given = json as Record<string, unknown>;
     const config = adapter ? adaptedConfig(given, adapter, dialect, recipe) : given;
     recipe = recipeOf(new ConfigFields(config));
+    // A model that no memory holds is refused before it is downloaded.
+    planMemory({ recipe, tensors: placeTensors(recipe).tensors }, { maxSequences: 1 });
     const tokenizer = await convertTokenizer(tokenizerSource, {
       rows: recipe.vocabSize,
       bosTokenId: recipe.bosTokenId,
@@ -128,7 +133,13 @@ async function writeModel(
   }
   const file = manifestFile(manifest);
   parseManifest(file);
-  await writeFile(join(directory, "model.json"), `${JSON.stringify(file, null, 1)}\n`);
+  const text = Buffer.from(`${JSON.stringify(file, null, 1)}\n`);
+  if (text.length > MAX_MANIFEST_BYTES)
+    throw new EdgeformerError(
+      "unsupported_model",
+      `model.json would have ${text.length} bytes, and at most ${MAX_MANIFEST_BYTES} are read: is the chat template that long?`,
+    );
+  await writeFile(join(directory, "model.json"), text);
   await writeFile(join(directory, "README.md"), modelCard(manifest));
   return manifest;
 }

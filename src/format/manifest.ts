@@ -9,6 +9,9 @@ import { imageBytes, placeTensors, type TensorInfo } from "./layout.ts";
 /** The version of the model directory's format that this library reads and writes. */
 export const FORMAT_VERSION = 3;
 
+/** Largest model.json that is read. */
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+
 /** Largest part that the converter writes: a Workers static asset may have 25 MiB. */
 export const MAX_PART_BYTES = 20 * 1024 * 1024;
 

@@ -2,7 +2,13 @@ import { REGION_WEIGHTS } from "../../assembly/regions.ts";
 import { Engine, requireSimd } from "../engine/engine.ts";
 import { type MemoryPlan, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
-import { type FileInfo, type Manifest, type PartInfo, parseManifest } from "../format/manifest.ts";
+import {
+  type FileInfo,
+  MAX_MANIFEST_BYTES,
+  type Manifest,
+  type PartInfo,
+  parseManifest,
+} from "../format/manifest.ts";
 import { toHex } from "../hex.ts";
 import { Model } from "../model.ts";
 import { MAX_GUESSES } from "../serving/prompt-lookup.ts";
@@ -10,8 +16,6 @@ import { ChatTokenizer } from "../text/chat-tokenizer.ts";
 import { parseTokenizerTable } from "../text/tokenizer.ts";
 import { checkFloats } from "./check-floats.ts";
 import type { LoadOptions, ModelSource, StreamingDigest } from "./load-options.ts";
-
-const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
 /** Parts whose streams are open at once: the one being read, and the next, whose first bytes are on their way. */
 const OPEN_PARTS = 2;

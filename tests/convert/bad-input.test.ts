@@ -113,6 +113,25 @@ describe("a bad checkpoint is one clear sentence, exit code 1, and nothing left 
       "h.0.ln_1.bias holds NaN or infinite",
     ],
     [
+      "a vocabulary beyond all bounds",
+      ({ config }) => void (config.vocab_size = 2_000_000),
+      "vocab_size is 2000000; the most that is supported is 1048576",
+    ],
+    [
+      "a size that no memory holds, even if there are no weights",
+      ({ write, remove }) => {
+        write("config.json", '{"model_type":"llama"}');
+        remove("model.safetensors");
+      },
+      "of WebAssembly memory at a context of 128 tokens",
+    ],
+    [
+      "a chat template that model.json cannot hold",
+      ({ write }) =>
+        write("tokenizer_config.json", JSON.stringify({ chat_template: `{# ${"x".repeat(4_200_000)} #}` })),
+      "is the chat template that long?",
+    ],
+    [
       "integer weights",
       ({ tensors }) => void (tensors["transformer.ln_f.bias"]!.dtype = "I32"),
       "weights must be one of F32",

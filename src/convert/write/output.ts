@@ -3,12 +3,12 @@ import { lstat, mkdir, readdir, readFile, realpath, rename, rm, rmdir, stat, unl
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { EdgeformerError } from "../../errors.ts";
+import { MAX_MANIFEST_BYTES } from "../../format/manifest.ts";
 import { readWhole } from "../inputs/bytes.ts";
 import { isModelCard } from "./model-card.ts";
 
 /** What a conversion writes. */
 const WRITTEN = /^(model\.json|README\.md|tokenizer\.bin|weights\.\d+\.bin)$/;
-const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 const MAX_CARD_BYTES = 100_000;
 
 function refuse(message: string): never {
