@@ -16,9 +16,13 @@ Examples:
   $ edgeformer convert me/private-gpt2 --revision v2 --out models/mine     (with HF_TOKEN set)
   $ edgeformer convert ./my-gpt2 --lora ./my-adapter --out models/my-gpt2
   $ edgeformer convert ./my-gpt2/pytorch_model.bin --out models/my-gpt2
+  $ edgeformer convert ./smollm2-Q4_1.gguf --out models/smollm2
+  $ edgeformer convert bartowski/SmolLM2-135M-Instruct-GGUF:Q4_0 --out models/smollm2
 
-Supported: GPT-2 (DistilGPT-2, fine-tunes) and GPT-Neo, as safetensors or
-pytorch_model.bin, whole or in shards, in float32, float16 or bfloat16.
+Supported: GPT-2 (DistilGPT-2, fine-tunes), GPT-Neo, Llama (SmolLM, TinyLlama),
+Mistral, Qwen2 and Qwen3, as safetensors or pytorch_model.bin, whole or in
+shards, in float32, float16 or bfloat16; GPT-2, Llama, Qwen2 and Qwen3 as GGUF,
+one file or a set, also the only one in a ZIP archive or a Python wheel.
 
 Environment: HF_TOKEN, HF_ENDPOINT, HF_HOME and HF_HUB_CACHE, as for
 Hugging Face's own libraries.`;
@@ -28,6 +32,7 @@ const MAX_TEXT_BYTES = 64 * 1024 * 1024;
 
 interface ConvertFlags {
   out: string;
+  file?: string;
   name?: string;
   force?: boolean;
   lora?: string;
@@ -63,12 +68,12 @@ async function runConvert(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const bar = new ProgressBar(io.progress);
-  const { out, name, force, lora, revision } = flags;
+  const { out, file, name, force, lora, revision } = flags;
   try {
     const manifest = await convert({
       source,
       out,
-      ...given({ name, force, lora, revision, signal }),
+      ...given({ file, name, force, lora, revision, signal }),
       ...given({
         verify: await verifyText(flags.verify),
         token: flags.token ?? process.env.HF_TOKEN,
@@ -89,12 +94,13 @@ async function runConvert(
 
 export function convertCommand(io: CliIo, signal?: AbortSignal): Command {
   return new Command("convert")
-    .description("turn a Hugging Face checkpoint into a model directory")
+    .description("turn a Hugging Face checkpoint or a GGUF file into a model directory")
     .argument(
       "<source>",
-      "an id on the hub, a directory with config.json and the weights, or the weights file in it",
+      "an id on the hub, a directory with config.json and the weights, the weights file in it, or a GGUF file",
     )
     .requiredOption("--out <dir>", "the model directory to write")
+    .option("--file <name>", "which file of the directory or the repository to convert")
     .option("--name <name>", "the model's name (default: the last part of --out)")
     .option("--force", "replace the model that is at --out")
     .option("--lora <adapter>", "a LoRA adapter in peft's layout to merge: a directory or an id")

@@ -3,10 +3,13 @@ export type ConvertProgress = (step: string, done: number, total: number) => voi
 
 export interface ConvertOptions {
   /**
-   * A directory in Hugging Face's layout, a weights file, or the id of a model on the hub. If it is a LoRA adapter, the base
-   * model that it names is converted with it.
+   * A directory in Hugging Face's layout, a weights file, a GGUF file or an archive with one, or the id of a model on the
+   * hub, behind which a colon and a quantization's name may stand ("ORG/NAME-GGUF:Q4_1"). If it is a LoRA adapter, the
+   * base model that it names is converted with it.
    */
   source: string;
+  /** Which file of a directory or a repository holds the weights. [found by its layout] */
+  file?: string;
   /** The model directory to write. */
   out: string;
   /** The model's name. [the last part of `out`] */

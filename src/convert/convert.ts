@@ -1,28 +1,27 @@
 import { createHash } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { ConfigFields } from "../architectures/config-fields.ts";
 import { recipeOf } from "../architectures/index.ts";
-import { planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
-import { placeTensors } from "../format/layout.ts";
 import {
   type FileInfo,
   FORMAT_VERSION,
   MAX_MANIFEST_BYTES,
   type Manifest,
   manifestFile,
+  type Provenance,
   parseManifest,
 } from "../format/manifest.ts";
-import { bundledModel } from "../node/index.ts";
 import { parseTokenizerTable } from "../text/tokenizer.ts";
 import type { ConvertOptions } from "./convert-options.ts";
-import { dialectOf } from "./dialects/index.ts";
 import { findModel } from "./find-model.ts";
-import { hashFiles, openCheckpoint } from "./formats/open.ts";
-import { MAX_CONFIG_BYTES, readJson } from "./inputs/files.ts";
+import { hashFiles } from "./formats/open.ts";
+import type { ByteSource } from "./inputs/bytes.ts";
+import { openModel } from "./layouts/index.ts";
 import { adaptedConfig, mergeLora } from "./lora.ts";
-import { type ConvertedTokenizer, convertTokenizer } from "./tokenizers/convert-tokenizer.ts";
+import { importRounding } from "./quantize/import-rounding.ts";
+import type { ConvertedTokenizer } from "./tokenizers/convert-tokenizer.ts";
 import { chooseCorpus, measureFidelity } from "./verify/fidelity.ts";
 import { openWeights, type Weights } from "./weights.ts";
 import { writeImage } from "./write/image.ts";
@@ -34,55 +33,59 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
     throw new EdgeformerError("aborted", "interrupted; nothing was written", { cause: signal.reason });
 }
 
+interface OpenedSource {
+  weights: Weights;
+  tokenizer: ConvertedTokenizer;
+  /** The files that hold the weights. */
+  files: readonly ByteSource[];
+  provenance: Omit<Provenance, "sha256">;
+}
+
 /** A checkpoint with its adapter, if there is one, matched against its configuration. */
 async function openSource(options: ConvertOptions): Promise<OpenedSource> {
   const { source, adapter, tokenizerSource } = await findModel(options);
+  const { onProgress, signal } = options;
   let close = adapter?.close;
   try {
-    const json = await readJson(source, "config.json", MAX_CONFIG_BYTES);
-    if (json === undefined)
-      throw new EdgeformerError(
-        "invalid_model",
-        `${source.label} has no config.json, which says what model it is`,
-      );
-    let recipe = recipeOf(new ConfigFields(json));
-    const dialect = dialectOf(recipe.architecture);
-    const given = json as Record<string, unknown>;
-    const config = adapter ? adaptedConfig(given, adapter, dialect, recipe) : given;
-    recipe = recipeOf(new ConfigFields(config));
-    // A model that no memory holds is refused before it is downloaded.
-    planMemory({ recipe, tensors: placeTensors(recipe).tensors }, { maxSequences: 1 });
-    const tokenizer = await convertTokenizer(tokenizerSource, {
-      rows: recipe.vocabSize,
-      bosTokenId: recipe.bosTokenId,
-      eosTokenId: recipe.eosTokenIds[0] ?? null,
-      gpt2Table: bundledTokenizer,
+    const model = await openModel(source, {
+      tokenizerSource,
+      ...(signal && { signal }),
+      ...(onProgress && {
+        onProgress: (file: string, done: number, total: number) =>
+          onProgress(`unpacking ${file}`, done, total),
+      }),
     });
-    const opened = await openCheckpoint(source);
-    let { checkpoint } = opened;
     close = async () => {
-      await Promise.all([opened.checkpoint.close(), adapter?.close()]);
+      await Promise.all([model.checkpoint.close(), adapter?.close()]);
     };
+    if (adapter && model.layout === "gguf")
+      throw new EdgeformerError(
+        "unsupported_model",
+        "a LoRA adapter cannot be merged into a GGUF file; convert its base model from Hugging Face's layout",
+      );
+    const { dialect } = model;
+    let { config, checkpoint } = model;
+    let recipe = recipeOf(new ConfigFields(config));
+    if (adapter) {
+      config = adaptedConfig(config, adapter, dialect, recipe);
+      recipe = recipeOf(new ConfigFields(config));
+    }
+    const tokenizer = await model.tokenizer(recipe);
     if (adapter) checkpoint = await mergeLora(checkpoint, adapter, dialect, recipe);
     return {
       weights: await openWeights(checkpoint, config, dialect, options.onWarning),
       tokenizer,
-      paths: [...opened.paths, ...(adapter?.paths ?? [])],
-      label: adapter ? `${source.label} + ${adapter.label}` : source.label,
-      revision: source.revision,
+      files: [...model.files, ...(adapter?.files ?? [])],
+      provenance: {
+        source: adapter ? `${source.label} + ${adapter.label}` : source.label,
+        revision: source.revision,
+        ...model.about,
+      },
     };
   } catch (error) {
     await close?.();
     throw error;
   }
-}
-
-interface OpenedSource {
-  weights: Weights;
-  tokenizer: ConvertedTokenizer;
-  paths: string[];
-  label: string;
-  revision: string | null;
 }
 
 /** Writes a file of the model directory; what model.json says of it. */
@@ -91,24 +94,22 @@ async function writeFileOf(directory: string, file: string, bytes: Uint8Array): 
   return { file, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
 }
 
-/** GPT-2's own vocabulary, which the bundled model has. */
-async function bundledTokenizer(): Promise<Uint8Array> {
-  return readFile(join(bundledModel(), "tokenizer.bin"));
-}
-
 /** Writes the model into `directory`. */
 async function writeModel(
   directory: string,
   source: OpenedSource,
   options: ConvertOptions,
 ): Promise<Manifest> {
-  const { weights, label, revision, paths } = source;
-  const { table, chatTemplate } = source.tokenizer;
+  const { weights, files, provenance } = source;
+  const { table, chatTemplate, namedTemplates = {} } = source.tokenizer;
   const report = (step: string) => (done: number, total: number) => {
-    throwIfAborted(options.signal);
     options.onProgress?.(step, done, total);
+    throwIfAborted(options.signal);
   };
-  const { tensors, parts } = await writeImage(directory, weights, { onProgress: report("converting") });
+  const { tensors, parts } = await writeImage(directory, weights, {
+    rounding: importRounding(({ name }) => weights.dtypes(name)),
+    onProgress: report("converting"),
+  });
   const manifest: Manifest = {
     format: "edgeformer",
     version: FORMAT_VERSION,
@@ -119,8 +120,9 @@ async function writeModel(
     tokenizer: table === null ? null : await writeFileOf(directory, "tokenizer.bin", table),
     tensors,
     parts,
-    provenance: { source: label, revision, sha256: await hashFiles(paths) },
+    provenance: { ...provenance, sha256: await hashFiles(files, report("hashing the source")) },
     ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
+    ...(Object.keys(namedTemplates).length === 0 ? {} : { named_chat_templates: namedTemplates }),
   };
   if (options.verify !== undefined) {
     const corpus = chooseCorpus(

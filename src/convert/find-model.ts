@@ -5,22 +5,36 @@ import { type CheckpointSource, localSource } from "./inputs/files.ts";
 import { hubSource, isHubId } from "./inputs/hub.ts";
 import { isAdapter, type LoraAdapter, openAdapter } from "./lora.ts";
 
-/** A directory or file that is here, or else a repository on the hub. */
-async function findSource(source: string, options: ConvertOptions): Promise<CheckpointSource> {
+/** A directory or file that is here, or else a repository on the hub, with a quantization's name behind a colon or none. */
+async function findSource(source: string, options: Omit<ConvertOptions, "file">): Promise<CheckpointSource> {
   const local = await localSource(source);
   if (local) return local;
-  if (!isHubId(source))
+  const [, id = source, quantization] = /^(.+):([\w.-]+)$/.exec(source) ?? [];
+  if (!isHubId(id))
     throw new EdgeformerError("invalid_option", `there is no file or directory ${source}`, {
       param: "source",
     });
   const { onProgress } = options;
-  return hubSource(source, {
+  const hub = await hubSource(id, {
     ...options,
     ...(onProgress && {
       onProgress: (file: string, done: number, total: number) =>
         onProgress(`downloading ${file}`, done, total),
     }),
   });
+  return quantization === undefined ? hub : { ...hub, quantization };
+}
+
+/** The source with the file that the user chose of it. */
+function withFile(source: CheckpointSource, file: string | undefined): CheckpointSource {
+  if (file === undefined) return source;
+  if (source.quantization !== undefined)
+    throw new EdgeformerError(
+      "invalid_option",
+      `choose either with :${source.quantization} or with --file, not with both`,
+      { param: "file" },
+    );
+  return { ...source, weightsFile: file };
 }
 
 /** The base model that an adapter names: a directory, as seen from here or from the adapter, or a hub id. */
@@ -60,7 +74,7 @@ export async function findModel(options: ConvertOptions): Promise<{
   adapter: LoraAdapter | undefined;
   tokenizerSource: CheckpointSource;
 }> {
-  const source = await findSource(options.source, options);
+  const source = withFile(await findSource(options.source, options), options.file);
   if (options.lora === undefined && !(await isAdapter(source)))
     return { source, adapter: undefined, tokenizerSource: source };
   const adapterSource = options.lora === undefined ? source : await findSource(options.lora, options);

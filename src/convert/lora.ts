@@ -2,6 +2,7 @@ import type { Recipe, TensorSpec } from "../architectures/recipe.ts";
 import type { Dialect } from "./dialects/dialect.ts";
 import type { Checkpoint, CheckpointTensor } from "./formats/checkpoint.ts";
 import { openCheckpoint } from "./formats/open.ts";
+import type { ByteSource } from "./inputs/bytes.ts";
 import { type CheckpointSource, MAX_CONFIG_BYTES, readJson } from "./inputs/files.ts";
 import {
   failAdapter,
@@ -38,7 +39,7 @@ export interface LoraAdapter {
   /** Tensors that replace the checkpoint's, by their names in the model that was trained. */
   readonly replacements: ReadonlyMap<string, CheckpointTensor>;
   /** Files that hold its weights. */
-  readonly paths: string[];
+  readonly files: readonly ByteSource[];
   close(): Promise<void>;
 }
 
@@ -96,11 +97,11 @@ export async function openAdapter(source: CheckpointSource): Promise<LoraAdapter
   const json = await readJson(source, CONFIG_FILE, MAX_CONFIG_BYTES);
   if (json === undefined) failAdapter(`${source.label} has no ${CONFIG_FILE}`);
   const config = parseLoraConfig(json);
-  const { checkpoint, paths } = await openCheckpoint(source, WEIGHTS_FILES);
+  const { checkpoint, files } = await openCheckpoint(source, WEIGHTS_FILES);
   try {
     const sorted = sortTensors(checkpoint.tensors);
     if (sorted.modules.size === 0) failAdapter("it holds no lora_A and lora_B matrices");
-    return { label: source.label, config, ...sorted, paths, close: () => checkpoint.close() };
+    return { label: source.label, config, ...sorted, files, close: () => checkpoint.close() };
   } catch (error) {
     await checkpoint.close();
     throw error;

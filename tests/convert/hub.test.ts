@@ -50,7 +50,7 @@ test("an id converts into the same model as its files", async () => {
   expect(manifest.parts).toEqual(local.parts);
   expect(manifest.provenance.sha256).toBe(local.provenance.sha256);
   expect(new Set(progress)).toEqual(
-    new Set(["downloading config.json", "downloading model.safetensors", "converting"]),
+    new Set(["downloading config.json", "downloading model.safetensors", "converting", "hashing the source"]),
   );
   expect(server.requests.every(({ authorization }) => authorization === undefined)).toBe(true);
   // The layout of Hugging Face's own cache: blobs, and links to them by commit.

@@ -13,6 +13,34 @@ const EMBEDDING = "token_embd.weight";
 /** Llama 3.1's stretched rotary frequencies: what each is divided by. */
 const ROPE_FACTORS = "rope_freqs.weight";
 
+/** The keys behind the fields that `ggufConfig` gives, so that an error can name them. */
+export function ggufKeys(architecture: string): Readonly<Record<string, string>> {
+  const sizes = {
+    hidden_size: "embedding_length",
+    n_embd: "embedding_length",
+    num_hidden_layers: "block_count",
+    n_layer: "block_count",
+    num_attention_heads: "attention.head_count",
+    n_head: "attention.head_count",
+    num_key_value_heads: "attention.head_count_kv",
+    head_dim: "attention.key_length",
+    intermediate_size: "feed_forward_length",
+    n_inner: "feed_forward_length",
+    max_position_embeddings: "context_length",
+    n_positions: "context_length",
+    rms_norm_eps: "attention.layer_norm_rms_epsilon",
+    layer_norm_epsilon: "attention.layer_norm_epsilon",
+    num_local_experts: "expert_count",
+    partial_rotary_factor: "rope.dimension_count",
+    rope_theta: "rope.freq_base",
+    rope_scaling: "rope.scaling",
+  };
+  return {
+    ...Object.fromEntries(Object.entries(sizes).map(([field, key]) => [field, `${architecture}.${key}`])),
+    vocab_size: "tokenizer.ggml.tokens",
+  };
+}
+
 /** The keys of one architecture, `{architecture}.…`, and its tensors. */
 interface GgufModel {
   metadata: GgufMetadata;

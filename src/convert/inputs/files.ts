@@ -18,8 +18,12 @@ export interface CheckpointSource {
   readonly revision: string | null;
   /** The file that holds the weights, where the user named one. */
   readonly weightsFile?: string;
+  /** Which of several GGUF files the user named, by what the files' names end with: "Q4_1". */
+  readonly quantization?: string;
   /** The directory, if it is a local one. */
   readonly directory?: string;
+  /** Whether the checkpoint has a file of that name. */
+  has(name: string): Promise<boolean>;
   /** Local path of a file of the checkpoint; undefined if it has none of that name. */
   file(name: string): Promise<string | undefined>;
   /** A file of the checkpoint that is read in pieces, from the hub by ranges; undefined if it has none of that name. */
@@ -63,6 +67,7 @@ export async function localSource(path: string): Promise<CheckpointSource | unde
     revision: null,
     directory,
     ...(found === "file" ? { weightsFile: basename(path) } : {}),
+    has: async (name) => (await file(name)) !== undefined,
     file,
     async open(name) {
       const path = await file(name);

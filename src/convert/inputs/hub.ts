@@ -118,6 +118,7 @@ export async function hubSource(id: string, options: HubOptions = {}): Promise<C
   return {
     label: id,
     revision: commit,
+    has: async (name) => files?.has(name) ?? exists(join(folder, "snapshots", commit, name)),
     async file(name) {
       const path = join(folder, "snapshots", commit, name);
       if (await exists(path)) return path;
