@@ -3,18 +3,19 @@ export class ClientGone extends Error {
   override readonly name = "ClientGone";
 }
 
-export interface EventStreamOptions {
-  /** A comment is sent when nothing else was sent for this long. It also bounds the wait for the first event. */
+export interface WatchOptions {
+  /** A ping is sent when nothing else was sent for this long. It also bounds the wait for the first event. */
   pingMs: number;
   /** A client that reads nothing for this long counts as gone. */
   stallMs: number;
 }
 
 /**
- * Server-sent events, each flushed when it is made. `send` resolves once the runtime has taken the bytes, so the
- * producer never runs ahead of the connection. Once the connection is gone it rejects with ClientGone.
+ * A body that is sent while it is made: each piece is flushed. `send` and `write` resolve once the runtime has taken the
+ * bytes, so the producer never runs ahead of the connection. Once the connection is gone they reject with ClientGone.
  */
-export class EventStream {
+export class AnswerStream {
+  readonly #ping: string;
   readonly #pipe = new IdentityTransformStream();
   readonly #writer = this.#pipe.writable.getWriter();
   readonly #encoder = new TextEncoder();
@@ -28,12 +29,24 @@ export class EventStream {
     this.#started = resolve;
   });
 
+  /** @param ping what means nothing in this body: a comment between events, white space before JSON */
+  constructor(ping: string) {
+    this.#ping = ping;
+  }
+
   get body(): ReadableStream<Uint8Array> {
     return this.#pipe.readable;
   }
 
+  /** A server-sent event. */
   send(data: unknown): Promise<void> {
-    return this.#write(`data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`);
+    return this.write(`data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`);
+  }
+
+  /** Ends the body in the middle, so that nobody takes it for whole. */
+  async break(reason: unknown): Promise<void> {
+    this.#closed.abort();
+    await this.#writer.abort(reason).catch(() => {});
   }
 
   async close(): Promise<void> {
@@ -47,7 +60,7 @@ export class EventStream {
    *
    * @param onGone called once, when a ping finds the connection closed or stalled
    */
-  async watch({ pingMs, stallMs }: EventStreamOptions, onGone: () => void): Promise<void> {
+  async watch({ pingMs, stallMs }: WatchOptions, onGone: () => void): Promise<void> {
     let stalledMs = 0;
     let sent = this.#sent;
     for (;;) {
@@ -55,7 +68,7 @@ export class EventStream {
       if (this.#closed.signal.aborted) return;
       if (this.#sent !== sent) stalledMs = 0;
       // Not awaited, because the write of a ping may itself stall.
-      else if (this.#pending === 0) void this.#write(": ping\n\n").catch(onGone);
+      else if (this.#pending === 0) void this.write(this.#ping).catch(onGone);
       else if ((stalledMs += pingMs) >= stallMs) {
         await this.#writer.abort(new ClientGone("the client stopped reading")).catch(() => {});
         return onGone();
@@ -65,7 +78,7 @@ export class EventStream {
     }
   }
 
-  async #write(text: string): Promise<void> {
+  async write(text: string): Promise<void> {
     if (this.#gone) throw this.#gone;
     this.#started();
     this.#pending++;

@@ -175,4 +175,25 @@ describe("over a connection", () => {
     const next = await whole({ prompt: PROMPT, max_tokens: 3, ignore_eos: true });
     expect(next.usage).toMatchObject({ completion_tokens: 3 });
   });
+
+  test("one that hangs up on a whole answer, too", async () => {
+    const impatient = await startWorker(bundle, { vars: { PING_MS: "50" } });
+    const fields = { prompt: PROMPT, max_tokens: 400, ignore_eos: true, n: 8, seed: 1 };
+    const body = JSON.stringify(fields);
+    const request = `POST /v1/completions HTTP/1.1\r\nhost: x\r\nx-request-id: gone\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    await new Promise<void>((resolve) => {
+      const socket = connect(Number(impatient.url.port), "127.0.0.1", () => socket.write(request));
+      socket.on("data", () => socket.destroy());
+      socket.on("close", () => resolve());
+    });
+    const line = await impatient.logged((entry) => entry.request_id === "gone");
+    expect(line).toMatchObject({ outcome: "client_gone", stream: false });
+    expect(line.completion_tokens).toBeLessThan(8 * 400);
+    // Who waits gets the same as ever, behind some white space.
+    const slow = await impatient.post("/v1/completions", { ...fields, n: 2 });
+    const text = await slow.text();
+    expect(text).toMatch(/^ +\{/);
+    expect((JSON.parse(text) as CompletionShape).choices).toEqual((await whole({ ...fields, n: 2 })).choices);
+    await impatient.stop();
+  });
 });

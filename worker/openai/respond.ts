@@ -2,7 +2,7 @@ import type { Model } from "../../src/index.ts";
 import type { Config } from "../config.ts";
 import type { RequestContext } from "../context.ts";
 import { toHttpError } from "../errors.ts";
-import { ClientGone, EventStream } from "../events.ts";
+import { AnswerStream, ClientGone } from "../events.ts";
 import type { Plan } from "./completions-plan.ts";
 import { bestOf, type FinishedChoice, runPlan } from "./run.ts";
 import type { UsageShape } from "./wire/answers.ts";
@@ -44,25 +44,71 @@ function envelope({ model, wording, fingerprint }: Job, object: string) {
   };
 }
 
-/** The whole completion as one JSON object. */
+/**
+ * The whole completion as one JSON object.
+ *
+ * Where it takes longer than `PING_MS`, the response starts with white space, which JSON allows: a client that has gone is
+ * noticed only by writing to it, and its work is stopped then. As long as a request waits for its turn nothing is
+ * written, so that being refused still has a status of its own.
+ */
 async function completeJson(c: RequestContext, job: Job): Promise<Response> {
-  const { model, plan, wording } = job;
+  const { model, plan, wording, config } = job;
+  const log = c.var.log;
   const deltas = plan.prompts.map(() => Array.from({ length: plan.candidates }, (): Delta[] => []));
   const controller = new AbortController();
-  c.req.raw.signal.addEventListener("abort", () => controller.abort());
-  const work = runPlan(model, plan, controller, (prompt, candidate, delta) => {
-    deltas[prompt]?.[candidate]?.push(delta);
+  const leave = () => {
+    log.clientGone = true;
+    controller.abort();
+  };
+  c.req.raw.signal.addEventListener("abort", leave);
+  let begin!: () => void;
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
   });
+  let generated = 0;
+
+  const produce = async () => {
+    const finished = await runPlan(model, plan, controller, (prompt, candidate, delta) => {
+      generated++;
+      begin();
+      deltas[prompt]?.[candidate]?.push(delta);
+    });
+    const usage = usageOf(plan, finished);
+    log.usage = usage;
+    const choices = bestOf(plan, finished).map((choice, index) =>
+      wording.choice(model, index, mergeDeltas(deltas[choice.prompt]?.[choice.candidate] ?? [])),
+    );
+    return { ...envelope(job, wording.object), choices, usage };
+  };
+  const work = produce();
   // When the client leaves, workerd does not resume the handler unless something keeps it alive, and its sequences
   // would stay in the scheduler.
   c.executionCtx.waitUntil(work.catch(() => {}));
-  const finished = await work;
-  const usage = usageOf(plan, finished);
-  c.var.log.usage = usage;
-  const choices = bestOf(plan, finished).map((choice, index) =>
-    wording.choice(model, index, mergeDeltas(deltas[choice.prompt]?.[choice.candidate] ?? [])),
+
+  const timer = new AbortController();
+  const patience = scheduler.wait(config.PING_MS, { signal: timer.signal }).catch(() => {});
+  const whole = await Promise.race([work, Promise.all([begun, patience]).then(() => undefined)]);
+  timer.abort();
+  if (whole) return c.json(whole);
+
+  const answer = new AnswerStream(" ");
+  c.set(
+    "tail",
+    work
+      .then((json) => answer.write(JSON.stringify(json)))
+      .then(
+        () => answer.close(),
+        (cause) => {
+          if (cause instanceof ClientGone || log.clientGone) {
+            log.clientGone = true;
+            log.completionTokens = generated;
+          } else log.error = toHttpError(cause);
+          return answer.break(cause);
+        },
+      ),
   );
-  return c.json({ ...envelope(job, wording.object), choices, usage });
+  void answer.watch({ pingMs: config.PING_MS, stallMs: config.CLIENT_STALL_MS }, leave);
+  return new Response(answer.body, { headers: { "content-type": "application/json" } });
 }
 
 /**
@@ -75,7 +121,7 @@ async function completeStream(c: RequestContext, job: Job): Promise<Response> {
   const { model, plan, wording, config } = job;
   const { request } = plan;
   const log = c.var.log;
-  const events = new EventStream();
+  const events = new AnswerStream(": ping\n\n");
   const controller = new AbortController();
   const leave = () => {
     log.clientGone = true;
