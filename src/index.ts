@@ -20,6 +20,7 @@ export {
   planMemory,
 } from "./engine/memory.ts";
 export { EdgeformerError, type ErrorCode } from "./errors.ts";
+export type { GenerationConfig } from "./format/generation.ts";
 export type { WeightKind } from "./format/kinds.ts";
 export type { ModelLayout, TensorInfo } from "./format/layout.ts";
 export {

@@ -7,7 +7,7 @@ import { EngineStage } from "./serving/engine-stage.ts";
 import { Scheduler, type SchedulerOptions } from "./serving/scheduler.ts";
 import { Generation, Scoring, type Sequence } from "./serving/sequence.ts";
 import { step } from "./serving/step.ts";
-import type { Tokenizer } from "./text/tokenizer.ts";
+import type { EncodeOptions, Tokenizer } from "./text/tokenizer.ts";
 
 const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
@@ -70,7 +70,7 @@ export class Model {
     options: GenerateOptions = {},
   ): AsyncGenerator<GenerateChunk, void, undefined> {
     const { recipe } = this.manifest;
-    const resolved = resolveOptions(options, recipe.vocabSize);
+    const resolved = resolveOptions(options, recipe.vocabSize, this.manifest.generation);
     if (this.tokenizer === undefined && resolved.stop.length > 0)
       throw new EdgeformerError(
         "invalid_option",
@@ -116,6 +116,7 @@ export class Model {
           text,
           ids,
           ...(options.logprobs === undefined ? {} : { logprobs }),
+          ...(chunk.stopLogprob && { stopLogprob: chunk.stopLogprob }),
           finishReason: chunk.finishReason,
           usage: chunk.usage!,
         };
@@ -149,6 +150,23 @@ export class Model {
     }
   }
 
+  /**
+   * The token ids of a prompt, as generate() and score() read it: those of its tokenizer, or BOS alone for an empty text,
+   * which begins a new one.
+   *
+   * @throws EdgeformerError `invalid_prompt` for a model without a tokenizer
+   */
+  encodePrompt(text: string, options?: EncodeOptions): number[] {
+    if (this.tokenizer === undefined)
+      throw new EdgeformerError(
+        "invalid_prompt",
+        "this model has no tokenizer: give the prompt as token ids",
+      );
+    const ids = this.tokenizer.encode(text, options);
+    const { bosTokenId } = this.manifest.recipe;
+    return ids.length === 0 && bosTokenId !== null ? [bosTokenId] : ids;
+  }
+
   /** Gives the memory back. Generations that are under way fail with `disposed`. */
   dispose(): void {
     this.#stage = undefined;
@@ -160,17 +178,12 @@ export class Model {
     return this.#stage;
   }
 
-  /** Checks a prompt and turns it into token ids. */
+  /** Checks a prompt and turns it into token ids. An empty text is the beginning of a new one: BOS. */
   #promptIds(prompt: string | readonly number[]): number[] {
     const { vocabSize } = this.manifest.recipe;
-    if (typeof prompt === "string" && this.tokenizer === undefined)
-      throw new EdgeformerError(
-        "invalid_prompt",
-        "this model has no tokenizer: give the prompt as token ids",
-      );
     if (typeof prompt !== "string" && !Array.isArray(prompt))
       throw new EdgeformerError("invalid_prompt", "the prompt must be a string or an array of token ids");
-    const ids = typeof prompt === "string" ? this.tokenizer!.encode(prompt) : [...prompt];
+    const ids = typeof prompt === "string" ? this.encodePrompt(prompt) : [...prompt];
     if (ids.length === 0)
       throw new EdgeformerError("invalid_prompt", "the prompt is empty: it needs at least one token");
     const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);

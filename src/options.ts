@@ -1,4 +1,6 @@
 import { EdgeformerError } from "./errors.ts";
+import type { GenerationConfig } from "./format/generation.ts";
+import { SAMPLING_RANGES } from "./sampling-ranges.ts";
 
 /** Most alternatives per token that can be asked for. */
 export const MAX_LOGPROBS = 100;
@@ -6,22 +8,10 @@ export const MAX_LOGPROBS = 100;
 /** Most stop strings that a generation can have. */
 export const MAX_STOP_STRINGS = 16;
 
-/** The least and the greatest value of each number that shapes the distribution; both are allowed. */
-export const SAMPLING_RANGES = {
-  temperature: [0, 2],
-  topP: [0, 1],
-  minP: [0, 1],
-  // Far below 0.01 a division by the penalty overflows float32, and an infinite logit has no softmax.
-  repetitionPenalty: [0.01, 10],
-  presencePenalty: [-2, 2],
-  frequencyPenalty: [-2, 2],
-  logitBias: [-100, 100],
-} as const satisfies Record<string, readonly [least: number, greatest: number]>;
-
 /** The greatest seed: 2^64 − 1. */
 export const MAX_SEED = 2n ** 64n - 1n;
 
-/** How to turn logits into tokens. Defaults in brackets. */
+/** How to turn logits into tokens. Defaults in brackets; a model may have others (`manifest.generation`). */
 export interface SamplingOptions {
   /** 0 takes the likeliest token; up to 2. [1] */
   temperature?: number;
@@ -46,6 +36,12 @@ export interface SamplingOptions {
   logitBias?: Record<number, number>;
 }
 
+/** The options that a model's authors chose for it: what holds where a generation is silent. */
+export type SamplingDefaults = Pick<
+  SamplingOptions,
+  "temperature" | "topK" | "topP" | "minP" | "repetitionPenalty"
+>;
+
 export interface GenerateOptions extends SamplingOptions {
   /** Tokens to generate at most; 0 only reads the prompt. [16] */
   maxTokens?: number;
@@ -55,7 +51,7 @@ export interface GenerateOptions extends SamplingOptions {
   stopTokenIds?: number[];
   /** Goes on after the end-of-text token. [false] */
   ignoreEos?: boolean;
-  /** The end-of-text and stop tokens are impossible before this many tokens. [0] */
+  /** The end-of-text and stop tokens are impossible, and stop strings do not count, before this many tokens. [0] */
   minTokens?: number;
   /** Report log-probabilities of each token and of this many alternatives, 0 to 100. [not reported] */
   logprobs?: number;
@@ -116,13 +112,34 @@ export function seedHalves(seed: number | bigint): [low: number, high: number] {
   return [Number(BigInt.asUintN(32, seed)), Number(seed >> 32n)];
 }
 
+/** The defaults of a model: its own, and what changes nothing where it has none. */
+export function samplingDefaults(
+  generation: GenerationConfig = {},
+  vocabSize = Number.POSITIVE_INFINITY,
+): Required<SamplingDefaults> {
+  const { temperature = 1, top_k = 0, top_p = 1, min_p = 0, repetition_penalty = 1 } = generation;
+  return {
+    temperature,
+    topK: top_k >= vocabSize ? 0 : top_k,
+    topP: top_p,
+    minP: min_p,
+    repetitionPenalty: repetition_penalty,
+  };
+}
+
 /**
  * Checks every option and fills in the defaults.
  *
  * @param vocabSize token ids must lie below it
+ * @param generation the model's own defaults, as model.json has them
  * @throws EdgeformerError `invalid_option` with `param`
  */
-export function resolveOptions(options: GenerateOptions, vocabSize: number): ResolvedOptions {
+export function resolveOptions(
+  options: GenerateOptions,
+  vocabSize: number,
+  generation?: GenerationConfig,
+): ResolvedOptions {
+  const defaults = samplingDefaults(generation, vocabSize);
   if (typeof options !== "object" || options === null) invalid("options", "must be an object");
   const stop =
     options.stop === undefined ? [] : typeof options.stop === "string" ? [options.stop] : options.stop;
@@ -146,12 +163,12 @@ export function resolveOptions(options: GenerateOptions, vocabSize: number): Res
   if (options.ignoreEos !== undefined && typeof options.ignoreEos !== "boolean")
     invalid("ignoreEos", "must be true or false");
   return {
-    temperature: number(options.temperature, "temperature", 1),
-    topK: integer(options.topK, "topK", 0, 0, vocabSize),
-    topP: number(options.topP, "topP", 1),
-    minP: number(options.minP, "minP", 0),
+    temperature: number(options.temperature, "temperature", defaults.temperature),
+    topK: integer(options.topK, "topK", defaults.topK, 0, vocabSize),
+    topP: number(options.topP, "topP", defaults.topP),
+    minP: number(options.minP, "minP", defaults.minP),
     seed: seed(options.seed),
-    repetitionPenalty: number(options.repetitionPenalty, "repetitionPenalty", 1),
+    repetitionPenalty: number(options.repetitionPenalty, "repetitionPenalty", defaults.repetitionPenalty),
     presencePenalty: number(options.presencePenalty, "presencePenalty", 0),
     frequencyPenalty: number(options.frequencyPenalty, "frequencyPenalty", 0),
     logitBias,

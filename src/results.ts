@@ -28,6 +28,8 @@ export interface GenerateChunk {
   ids: number[];
   /** One entry for each of `ids`, where asked for. */
   logprobs?: GeneratedLogprob[];
+  /** Of the token that ended the text, which is not among `ids`: on the last chunk, where there was one and it was asked for. */
+  stopLogprob?: GeneratedLogprob;
   /** Set on the last chunk only. */
   finishReason: FinishReason | null;
   /** On the last chunk only. */
@@ -39,6 +41,8 @@ export interface Completion {
   text: string;
   ids: number[];
   logprobs?: GeneratedLogprob[];
+  /** Of the token that ended the text, which is not among `ids`; where there was one and it was asked for. */
+  stopLogprob?: GeneratedLogprob;
   finishReason: FinishReason;
   usage: Usage;
 }

@@ -3,6 +3,7 @@ import { recipeOf } from "../architectures/index.ts";
 import type { Recipe } from "../architectures/recipe.ts";
 import { EdgeformerError } from "../errors.ts";
 import { excerpt } from "../excerpt.ts";
+import { faultOf, GENERATION_FIELDS, type GenerationConfig } from "./generation.ts";
 import { INT16_MAX, isWeightKind, KINDS } from "./kinds.ts";
 import { imageBytes, placeTensors, type TensorInfo } from "./layout.ts";
 
@@ -79,6 +80,8 @@ export interface ManifestFile {
   parts: PartInfo[];
   provenance: Provenance;
   fidelity?: Fidelity;
+  /** How the model's authors want it to be sampled, where they say so: what holds where a request is silent. */
+  generation?: GenerationConfig;
   /** Jinja chat template of the checkpoint's tokenizer, where it has one. */
   chat_template?: string;
   /** Its other templates, by what they are for: "tool_use", "rag" … */
@@ -215,6 +218,17 @@ function parseTexts(value: unknown, name: string): Record<string, string> {
   return Object.fromEntries(entries.map(([key, one]) => [key, text(one, `${name}.${key}`)]));
 }
 
+function parseGeneration(value: unknown): GenerationConfig {
+  const raw = object(value, "generation");
+  for (const [field, entry] of Object.entries(raw)) {
+    if (!GENERATION_FIELDS.includes(field as keyof GenerationConfig))
+      fail(`generation.${field} is not known; there are ${GENERATION_FIELDS.join(", ")}`);
+    const fault = faultOf(field as keyof GenerationConfig, entry);
+    if (fault !== undefined) fail(`generation.${fault}`);
+  }
+  return raw as GenerationConfig;
+}
+
 /**
  * Checks a parsed model.json completely, so that nothing later has to: the tensor directory must be the one
  * that its configuration implies, the parts must add up to the image.
@@ -250,6 +264,7 @@ export function parseManifest(value: unknown): Manifest {
     ...(raw.fidelity === undefined
       ? {}
       : { fidelity: object(raw.fidelity, "fidelity") as unknown as Fidelity }),
+    ...(raw.generation === undefined ? {} : { generation: parseGeneration(raw.generation) }),
     ...(raw.chat_template === undefined ? {} : { chat_template: text(raw.chat_template, "chat_template") }),
     ...(raw.named_chat_templates === undefined
       ? {}

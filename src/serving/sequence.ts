@@ -124,25 +124,27 @@ export class Generation implements Sequence {
         "invalid_model",
         "no token could be drawn: every logit is −∞ or not a number; check minTokens and stopTokenIds, or the model's weights",
       );
+    const rated = logprob === undefined || top === undefined ? undefined : { id, logprob, top };
     if (this.#stopIds.has(id)) {
-      this.#finish("stop", []);
+      this.#finish("stop", [], rated && { logprobs: [], stopLogprob: rated });
       return;
     }
 
     this.ids.push(id);
     if (this.#counts !== undefined) count(this.#counts, id);
+    const early = this.#generated <= this.#options.minTokens && this.#options.minTokens > 0;
     const chunk: GenerateChunk = {
-      text: this.#tokenizer === undefined ? "" : this.#text.push(this.#tokenizer.bytes(id)),
+      text: this.#tokenizer === undefined ? "" : this.#text.push(this.#tokenizer.bytes(id), early),
       ids: [id],
       finishReason: null,
     };
-    if (logprob !== undefined && top !== undefined) chunk.logprobs = [{ id, logprob, top }];
+    if (rated) chunk.logprobs = [rated];
     if (this.#text.stopped) this.#finish("stop", [id], chunk);
     else if (this.#generated === this.#options.maxTokens) this.#finish("length", [id], chunk);
     else this.chunks.push(chunk);
   }
 
-  #finish(finishReason: FinishReason, ids: number[], chunk?: GenerateChunk): void {
+  #finish(finishReason: FinishReason, ids: number[], chunk?: Partial<GenerateChunk>): void {
     this.finished = true;
     this.chunks.push({
       ...(chunk ?? (this.#options.logprobs === undefined ? {} : { logprobs: [] as GeneratedLogprob[] })),

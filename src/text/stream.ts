@@ -7,6 +7,8 @@ export class TextStream {
   readonly #stop: readonly string[];
   /** Decoded, but a proper prefix of a stop string may begin in it. */
   #held = "";
+  /** Characters at the front of `#held` in which no stop string may end. */
+  #early = 0;
   /** True once a stop string was found; what followed it is dropped. */
   stopped = false;
 
@@ -14,9 +16,13 @@ export class TextStream {
     this.#stop = stop;
   }
 
-  /** Takes the next token's bytes; returns the text that became certain. */
-  push(bytes: Uint8Array): string {
-    return this.#release(this.#decoder.decode(bytes, { stream: true }));
+  /**
+   * Takes the next token's bytes; returns the text that became certain.
+   *
+   * @param early whether stop strings that end in this text do not count yet
+   */
+  push(bytes: Uint8Array, early = false): string {
+    return this.#release(this.#decoder.decode(bytes, { stream: true }), early);
   }
 
   /** The end: an unfinished character becomes U+FFFD, what was held back comes out. */
@@ -28,12 +34,13 @@ export class TextStream {
     return rest;
   }
 
-  #release(decoded: string): string {
+  #release(decoded: string, early = false): string {
     if (this.stopped) return "";
     const text = this.#held + decoded;
+    if (early) this.#early = text.length;
     let end = -1;
     for (const stop of this.#stop) {
-      const at = text.indexOf(stop);
+      const at = text.indexOf(stop, Math.max(0, this.#early - stop.length + 1));
       if (at !== -1 && (end === -1 || at < end)) end = at;
     }
     if (end !== -1) {
@@ -43,6 +50,7 @@ export class TextStream {
     }
     const keep = this.#stop.reduce((longest, stop) => Math.max(longest, overlap(text, stop)), 0);
     this.#held = text.slice(text.length - keep);
+    this.#early = Math.max(0, this.#early - (text.length - keep));
     return text.slice(0, text.length - keep);
   }
 }

@@ -28,7 +28,7 @@ describe("usage", () => {
     ["a number out of range", ["generate", "x", "--temperature", "3"]],
     ["tokens that are none", ["score", "--tokens", "1,two"]],
     ["a token that the model does not have", ["score", "--tokens", "1,50257"]],
-    ["an empty prompt", ["generate", ""]],
+    ["no token ids", ["generate", "--tokens", ""]],
   ])("%s ends with 2 and says so on stderr only", async (_, args) => {
     const { code, stdout, stderr } = await cli(args);
     expect(code).toBe(2);

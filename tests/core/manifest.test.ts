@@ -31,6 +31,12 @@ test("a chat template is kept, what nobody knows is not", () => {
   expect(parseManifest(withField("mood", "good"))).not.toHaveProperty("mood");
 });
 
+test("how a model wants to be sampled is kept", () => {
+  const generation = { temperature: 0, top_k: 50, top_p: 0.9, min_p: 0.05, repetition_penalty: 1.1 };
+  expect(parseManifest(withField("generation", generation)).generation).toEqual(generation);
+  expect(parseManifest(bundled()).generation).toBeUndefined();
+});
+
 describe("a field that is wrong is named", () => {
   test.each<[path: string, values: unknown[], named?: string]>([
     ["format", [undefined, "gguf", 1]],
@@ -75,6 +81,16 @@ describe("a field that is wrong is named", () => {
     ["provenance.revision", [7, undefined]],
     ["provenance.sha256", [undefined, null]],
     ["fidelity", [null, 7, []]],
+    ["generation", [null, 7, [], "greedy"]],
+    [
+      "generation",
+      [{ temperature: -1 }, { temperature: 2.1 }, { temperature: "1" }],
+      "generation.temperature",
+    ],
+    ["generation", [{ top_k: -1 }, { top_k: 1.5 }, { top_k: null }], "generation.top_k"],
+    ["generation", [{ top_p: 1.1 }], "generation.top_p"],
+    ["generation", [{ repetition_penalty: 0 }], "generation.repetition_penalty"],
+    ["generation", [{ max_tokens: 7 }], "generation.max_tokens"],
   ])("%s", (path, values, named = path.replace(/\.(\d+)/g, "[$1]")) => {
     for (const value of values) {
       const parse = () => parseManifest(withField(path, value));

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EdgeformerError } from "../../src/errors.ts";
-import { type GenerateOptions, resolveOptions, SAMPLING_RANGES, seedHalves } from "../../src/options.ts";
+import { type GenerateOptions, resolveOptions, seedHalves } from "../../src/options.ts";
+import { SAMPLING_RANGES } from "../../src/sampling-ranges.ts";
 
 const VOCABULARY = 100;
 const resolve = (options: unknown) => resolveOptions(options as GenerateOptions, VOCABULARY);
@@ -40,6 +41,15 @@ test("nothing asked for: the defaults", () => {
   });
   expect(typeof seed === "number" && Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32).toBe(true);
   expect(resolve(Object.fromEntries(Object.keys(rest).map((key) => [key, undefined])))).toMatchObject(rest);
+});
+
+test("a model's own defaults hold where nothing is asked for", () => {
+  const generation = { temperature: 0.6, top_k: 20, top_p: 0.95, min_p: 0.1, repetition_penalty: 1.1 };
+  const own = { temperature: 0.6, topK: 20, topP: 0.95, minP: 0.1, repetitionPenalty: 1.1 };
+  expect(resolveOptions({}, VOCABULARY, generation)).toMatchObject(own);
+  const asked = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 };
+  expect(resolveOptions(asked, VOCABULARY, generation)).toMatchObject(asked);
+  expect(resolveOptions({}, VOCABULARY, { top_k: 50_000 }).topK).toBe(0);
 });
 
 test("a seed that nobody chose is another one each time", () => {

@@ -24,10 +24,10 @@ function cut(bytes: Uint8Array, lengths: number[]): Uint8Array[] {
 }
 const lengths = fc.array(fc.nat(6), { minLength: 1, maxLength: 6 });
 
-/** Everything that a stream shows, and whether it was stopped. */
-function run(pieces: Uint8Array[], stop: string[]): { shown: string[]; stopped: boolean } {
+/** Everything that a stream shows, and whether it was stopped; stop strings do not count within the first `early` pieces. */
+function run(pieces: Uint8Array[], stop: string[], early = 0): { shown: string[]; stopped: boolean } {
   const stream = new TextStream(stop);
-  const shown = pieces.map((piece) => stream.push(piece));
+  const shown = pieces.map((piece, i) => stream.push(piece, i < early));
   return { shown: [...shown, stream.flush()], stopped: stream.stopped };
 }
 
@@ -125,6 +125,17 @@ describe("stop strings", () => {
         stop,
       ).shown,
     ).toEqual(shown);
+  });
+
+  test.each<[name: string, tokens: string[], early: number, stop: string[], text: string]>([
+    ["that ends before they count is text", ["a.", "b", ".c"], 2, ["."], "a.b"],
+    ["that ends where they begin to count ends the text", ["a", "bc", "d"], 1, ["ab"], ""],
+    ["that is half there when they begin to count ends the text", ["xa", "b", "c"], 1, ["ab"], "x"],
+    ["that begins again in what does not count yet", ["aba", "ba", "c"], 1, ["aba"], "ab"],
+    ["that never comes again changes nothing", ["a.", "b", "c"], 2, ["."], "a.bc"],
+  ])("one %s", (_, tokens, early, stop, text) => {
+    const pieces = tokens.map((token) => encoder.encode(token));
+    expect(run(pieces, stop, early).shown.join("")).toBe(text);
   });
 
   test("after one, nothing more is shown", () => {

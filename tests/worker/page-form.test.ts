@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
-import { resolveOptions, SAMPLING_RANGES } from "../../src/options.ts";
+import { resolveOptions } from "../../src/options.ts";
+import { SAMPLING_RANGES } from "../../src/sampling-ranges.ts";
 import { camelCase, snakeCase } from "../../worker/openai/wire/names.ts";
 import { effectiveFields, NEUTRAL, type PageRequest } from "../../worker/page/client/page-request.ts";
 

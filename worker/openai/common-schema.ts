@@ -1,7 +1,8 @@
 // What the requests of several endpoints have in common.
 
 import * as z from "zod";
-import { MAX_SEED, SAMPLING_RANGES } from "../../src/options.ts";
+import { MAX_SEED } from "../../src/options.ts";
+import { SAMPLING_RANGES } from "../../src/sampling-ranges.ts";
 
 export const isTokenId = (value: unknown): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
