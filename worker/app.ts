@@ -44,10 +44,14 @@ function assetsSource(env: Env): ModelSource {
 /** Routes that need no key even where keys are configured: they only tell how to use the others. */
 const OPEN = new Set(["/health", "/ready", "/openapi.json"]);
 
+/** OpenAI's routes begin with /v1, but not every client writes that. */
+const versioned = (path: string) => [`/v1${path}`, path];
+
 /** The HTTP endpoint around one model. Everything in it is per isolate; nothing is computed before a request. */
 export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   const { engineDigest = "" } = options;
-  const app = new Hono<WorkerEnv>();
+  // A slash at a path's end makes no other path.
+  const app = new Hono<WorkerEnv>({ strict: false });
   const host = new ModelHost();
   const source = options.source ?? assetsSource;
 
@@ -90,7 +94,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     })(c, next),
   );
   app.use(async (c, next) => {
-    const open = OPEN.has(c.req.path) || (options.page && isPagePath(c.req.path));
+    const open = OPEN.has(c.req.path.replace(/(?<=.)\/$/, "")) || (options.page && isPagePath(c.req.path));
     if (!open) await guard(c.req.raw.headers, readConfig(c.env), c.env.RATE_LIMITER);
     await next();
   });
@@ -105,14 +109,14 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     const { openapi } = await import("./openai/openapi.ts");
     return c.json(openapi());
   });
-  app.get("/v1/models", async (c) => c.json(listModels(await modelOf(c))));
-  app.get("/v1/models/:id{.+}", async (c) => {
+  app.on("GET", versioned("/models"), async (c) => c.json(listModels(await modelOf(c))));
+  app.on("GET", versioned("/models/:id{.+}"), async (c) => {
     const model = await modelOf(c);
-    checkModelName(model, c.req.param("id"));
+    checkModelName(model, c.req.param("id")?.replace(/\/$/, ""));
     return c.json(describeModel(model));
   });
 
-  app.post("/v1/completions", async (c) => {
+  app.on("POST", versioned("/completions"), async (c) => {
     const config = readConfig(c.env);
     const request = await readBody(c.req.raw, completionRequest, config.MAX_BODY_BYTES);
     const model = await modelOf(c);
@@ -126,7 +130,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     });
   });
 
-  app.post("/v1/chat/completions", async (c) => {
+  app.on("POST", versioned("/chat/completions"), async (c) => {
     const config = readConfig(c.env);
     const model = await modelOf(c);
     const [{ chatTemplate, planChat }, { chatRequest }, { chatWording }] = await Promise.all([
@@ -146,14 +150,14 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     });
   });
 
-  app.post("/tokenize", async (c) => {
+  app.on("POST", versioned("/tokenize"), async (c) => {
     const request = await readBody(c.req.raw, tokenizeRequest, readConfig(c.env).MAX_BODY_BYTES);
     const model = await modelOf(c);
     checkModelName(model, request.model);
     return c.json(tokenize(model, request));
   });
 
-  app.post("/detokenize", async (c) => {
+  app.on("POST", versioned("/detokenize"), async (c) => {
     const request = await readBody(c.req.raw, detokenizeRequest, readConfig(c.env).MAX_BODY_BYTES);
     const model = await modelOf(c);
     checkModelName(model, request.model);

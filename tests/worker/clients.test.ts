@@ -109,14 +109,14 @@ describe("openai", () => {
   test("errors are its own exceptions", async () => {
     const client = openai(worker);
     const create = (body: object, by = client) => by.completions.create({ ...BODY, ...body });
-    await expect(create({ prompt: "" })).rejects.toThrow(OpenAI.BadRequestError);
+    await expect(create({ prompt: [] })).rejects.toThrow(OpenAI.BadRequestError);
     await expect(create({ max_tokens: 1000 })).rejects.toMatchObject({
       status: 400,
       code: "context_length_exceeded",
       param: "prompt",
       type: "invalid_request_error",
     });
-    await expect(create({ stream: true, prompt: "" })).rejects.toThrow(OpenAI.BadRequestError);
+    await expect(create({ stream: true, prompt: [] })).rejects.toThrow(OpenAI.BadRequestError);
     await expect(create({}, openai(worker, "sk-wrong"))).rejects.toThrow(OpenAI.AuthenticationError);
     await expect(create({ model: "gpt-9" })).rejects.toThrow(OpenAI.NotFoundError);
     await expect(create({ prompt: "a".repeat(2_000_000) })).rejects.toMatchObject({ status: 413 });

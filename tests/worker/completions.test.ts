@@ -138,6 +138,28 @@ describe("several choices", () => {
     }
   });
 
+  test("a seed has all of its 64 bits, as they are written", async () => {
+    const ask = async (seed: string, more = "") => {
+      const json = `{"prompt": ${JSON.stringify(PROMPT)}, "max_tokens": 24, "seed": ${seed}${more}}`;
+      const response = await worker.post("/v1/completions", json);
+      expect(response.status, await response.clone().text()).toBe(200);
+      return ((await response.json()) as CompletionShape).choices.map((choice) => choice.text);
+    };
+    const library = async (seed: bigint) => (await model.complete(PROMPT, { maxTokens: 24, seed })).text;
+    for (const seed of [2n ** 53n, 2n ** 53n + 1n, 2n ** 63n - 1n, 2n ** 64n - 1n])
+      expect(await ask(String(seed))).toEqual([await library(seed)]);
+    expect(await ask(String(-(2n ** 63n)))).toEqual([await library(2n ** 63n)]);
+    expect(await ask("-1", ', "n": 2')).toEqual([await library(2n ** 64n - 1n), await library(0n)]);
+    // Another field of that name is not the seed.
+    const other = ', "logit_bias": {}, "stop": null, "stream_options": null';
+    expect(await ask("9007199254740993", other)).toEqual([await library(2n ** 53n + 1n)]);
+    for (const seed of ["18446744073709551616", "-9223372036854775809", "1e300"]) {
+      const response = await worker.post("/v1/completions", `{"prompt": "a", "seed": ${seed}}`);
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ error: { param: "seed" } });
+    }
+  });
+
   test("choices of several prompts come prompt by prompt", async () => {
     const body = { max_tokens: 8, n: 2, seed: 2 };
     const both = await complete({ ...body, prompt: [PROMPT, "The dog"] });
@@ -264,14 +286,98 @@ describe("log-probabilities in OpenAI's shape", () => {
   });
 });
 
+describe("where a text ends", () => {
+  /** Ends at once: the likeliest token is made the end of text. */
+  const ENDS = { max_tokens: 5, temperature: 0, logit_bias: { "50256": 100 } };
+
+  test("the token that ends it has its log-probability, but no text", async () => {
+    const { choices, usage } = await complete({ ...ENDS, prompt: PROMPT, logprobs: 1, echo: true });
+    const ids = model.tokenizer!.encode(PROMPT);
+    const { text, finish_reason, logprobs } = choices[0]!;
+    expect({ text, finish_reason }).toEqual({ text: PROMPT, finish_reason: "stop" });
+    expect(usage).toMatchObject({ completion_tokens: 0 });
+    expect(logprobs!.tokens).toHaveLength(ids.length + 1);
+    expect(logprobs!.tokens.at(-1)).toBe("<|endoftext|>");
+    expect(logprobs!.text_offset.at(-1)).toBe(PROMPT.length);
+    // Evaluation harnesses leave out the last entry, of the token that they had to ask for.
+    const score = await model.score([...ids, 50256]);
+    expect(logprobs!.token_logprobs).toEqual(score.tokenLogprobs);
+    const bare = (await complete({ ...ENDS, prompt: PROMPT, logprobs: 1 })).choices[0]!.logprobs!;
+    expect(bare.tokens).toEqual(["<|endoftext|>"]);
+  });
+
+  test("an end of text within a prompt keeps its own", async () => {
+    const ids = [...model.tokenizer!.encode("The end."), 50256, ...model.tokenizer!.encode("Once")];
+    const { choices } = await complete({ prompt: [ids], max_tokens: 0, echo: true, logprobs: 0 });
+    expect(choices[0]!.logprobs!.token_logprobs).toEqual((await model.score(ids)).tokenLogprobs);
+  });
+
+  test("stop strings count only behind min_tokens", async () => {
+    const rest = { prompt: PROMPT, max_tokens: 40, temperature: 0, ignore_eos: true };
+    const { text } = (await complete(rest)).choices[0]!;
+    const early = (await complete({ ...rest, stop: [" "] })).choices[0]!;
+    expect(early.text).toBe("");
+    const { ids } = await model.complete(PROMPT, { maxTokens: 12, temperature: 0, ignoreEos: true });
+    const kept = model.tokenizer!.decode(ids).length;
+    const late = (await complete({ ...rest, stop: [" "], min_tokens: 12 })).choices[0]!;
+    expect(late).toMatchObject({ text: text.slice(0, text.indexOf(" ", kept)), finish_reason: "stop" });
+  });
+});
+
+describe("how a text is read", () => {
+  test("an empty one is the beginning of a new one", async () => {
+    const options = { maxTokens: 12, seed: 4 };
+    const expected = await model.complete([50256], options);
+    expect((await model.complete("", options)).text).toBe(expected.text);
+    const { choices, usage } = await complete({ prompt: ["", "Tom"], max_tokens: 12, seed: 4 });
+    expect(choices[0]!.text).toBe(expected.text);
+    expect(usage!.prompt_tokens).toBe(2);
+  });
+
+  test("special tokens that are spelled are text, or tokens where the request says so", async () => {
+    const text = "The end.<|endoftext|>Once";
+    const ids = (allowSpecial: boolean) => model.tokenizer!.encode(text, { allowSpecial });
+    expect(ids(true)).toContain(50256);
+    for (const allow_special_tokens of [undefined, false, true]) {
+      const fields = { prompt: text, allow_special_tokens };
+      const wanted = ids(allow_special_tokens === true);
+      const { usage } = await complete({ ...fields, max_tokens: 1 });
+      expect(usage!.prompt_tokens).toBe(wanted.length);
+      expect(await (await worker.post("/tokenize", fields)).json()).toMatchObject({ tokens: wanted });
+    }
+  });
+});
+
 describe("models, tokens and health", () => {
   const get = async (path: string) => (await fetch(new URL(path, worker.url))).json();
 
   test("lists the model, and finds it by its name", async () => {
-    const entry = { id: "fable", object: "model", created: 0, owned_by: "edgeformer", max_model_len: 512 };
+    const entry = {
+      ...{ id: "fable", object: "model", created: 0, owned_by: "edgeformer", max_model_len: 512 },
+      ...{ generation: {}, eos_token_ids: [50256] },
+    };
     expect(await get("/v1/models")).toEqual({ object: "list", data: [entry] });
     expect(await get("/v1/models/fable")).toEqual(entry);
     expect((await fetch(new URL("/v1/models/gpt-9", worker.url))).status).toBe(404);
+  });
+
+  test("answers without /v1, and with a slash at the end", async () => {
+    const models = await get("/v1/models");
+    for (const path of ["/models", "/models/", "/v1/models/"]) expect(await get(path), path).toEqual(models);
+    const one = await get("/v1/models/fable");
+    for (const path of ["/models/fable", "/models/fable/"]) expect(await get(path), path).toEqual(one);
+    const ask = async (path: string) => {
+      const body = { prompt: PROMPT, max_tokens: 4, temperature: 0 };
+      return ((await (await worker.post(path, body)).json()) as CompletionShape).choices;
+    };
+    const choices = await ask("/v1/completions");
+    for (const path of ["/completions", "/completions/", "/v1/completions/"])
+      expect(await ask(path), path).toEqual(choices);
+    expect((await worker.post("/v1/tokenize/", { prompt: "a" })).status).toBe(200);
+    expect((await worker.post("/chat/completions", {})).status).toBe(404);
+    expect((await fetch(new URL("/completions", worker.url))).headers.get("allow")).toBe("POST");
+    expect((await worker.post("/v2/completions", {})).status).toBe(404);
+    expect(await get("/health/")).toEqual(await get("/health"));
   });
 
   test("tokenizes and detokenizes", async () => {

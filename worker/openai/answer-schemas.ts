@@ -99,6 +99,11 @@ export const modelShape = z.object({
   created: count,
   owned_by: z.string(),
   max_model_len: count,
+  generation: z.record(z.string(), z.number()).meta({
+    description:
+      "What temperature, top_k, top_p, min_p and repetition_penalty are where a request is silent.",
+  }),
+  eos_token_ids: z.array(count),
 });
 
 export const modelListShape = z.object({ object: z.literal("list"), data: z.array(modelShape) });

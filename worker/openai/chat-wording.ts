@@ -3,6 +3,9 @@ import type { ChatChoiceShape, ChatLogprobsShape, ChatPieceShape } from "./wire/
 import { type Delta, type ShownToken, tokenString } from "./wire/choice.ts";
 import type { Wording } from "./wording.ts";
 
+/** The tokens of the message: what ended it is none of them. */
+const tokensOf = (shown: readonly ShownToken[] | undefined) => (shown ?? []).filter(({ ends }) => !ends);
+
 function chatLogprobs(tokenizer: Tokenizer | undefined, shown: ShownToken[]): ChatLogprobsShape {
   const word = (id: number, logprob: number | null) => ({
     token: tokenString(tokenizer, id),
@@ -10,7 +13,7 @@ function chatLogprobs(tokenizer: Tokenizer | undefined, shown: ShownToken[]): Ch
     bytes: tokenizer ? Array.from(tokenizer.bytes(id)) : null,
   });
   return {
-    content: shown.map(({ id, logprob, top }) => ({
+    content: tokensOf(shown).map(({ id, logprob, top }) => ({
       ...word(id, logprob),
       top_logprobs: top.map((other) => word(other.id, other.logprob)),
     })),
@@ -20,7 +23,7 @@ function chatLogprobs(tokenizer: Tokenizer | undefined, shown: ShownToken[]): Ch
 
 /** The log-probabilities in an event of a stream: null where the delta shows no token. */
 function pieceLogprobs(tokenizer: Tokenizer | undefined, { shown }: Delta): ChatLogprobsShape | null {
-  return shown && shown.length > 0 ? chatLogprobs(tokenizer, shown) : null;
+  return shown && tokensOf(shown).length > 0 ? chatLogprobs(tokenizer, shown) : null;
 }
 
 /** OpenAI's chat completions. */

@@ -3,7 +3,7 @@ import { resolveOptions } from "../../src/options.ts";
 import type { Config } from "../config.ts";
 import { invalidField } from "../errors.ts";
 import type { CompletionRequest, Prompt } from "./completions-schema.ts";
-import { contextExceeded, encodeText } from "./encode.ts";
+import { contextExceeded, encodeOptions, encodePrompt } from "./encode.ts";
 import { generateOptions } from "./wire/generate-options.ts";
 
 interface PlannedPrompt {
@@ -25,8 +25,9 @@ function promptsOf(prompt: Prompt): (string | number[])[] {
   return typeof prompt[0] === "number" ? [prompt as number[]] : (prompt as string[] | number[][]);
 }
 
-function planPrompt(model: Model, prompt: string | number[], maxTokens: number): PlannedPrompt {
-  const ids = typeof prompt === "string" ? encodeText(model, prompt) : prompt;
+function planPrompt(model: Model, prompt: string | number[], request: CompletionRequest): PlannedPrompt {
+  const maxTokens = request.max_tokens;
+  const ids = typeof prompt === "string" ? encodePrompt(model, prompt, encodeOptions(request)) : prompt;
   if (ids.length === 0) throw invalidField("prompt", "The prompt is empty; give at least one token.");
   const vocabulary = model.manifest.recipe.vocabSize;
   const stranger = ids.find((id) => id >= vocabulary);
@@ -51,7 +52,7 @@ function planPrompt(model: Model, prompt: string | number[], maxTokens: number):
  */
 export function planCompletion(model: Model, request: CompletionRequest, config: Config): Plan {
   // The core would refuse these at its first step, when an echo may already have been sent.
-  resolveOptions(generateOptions(request), model.manifest.recipe.vocabSize);
+  resolveOptions(generateOptions(request), model.manifest.recipe.vocabSize, model.manifest.generation);
   if (!model.tokenizer && request.stop !== undefined)
     throw invalidField("stop", "This model has no tokenizer: use stop_token_ids.");
   const candidates = request.best_of ?? request.n;
@@ -68,7 +69,7 @@ export function planCompletion(model: Model, request: CompletionRequest, config:
   let total = 0;
   const prompts: PlannedPrompt[] = [];
   for (const one of list) {
-    const planned = planPrompt(model, one, request.max_tokens);
+    const planned = planPrompt(model, one, request);
     prompts.push(planned);
     total += planned.ids.length + candidates * request.max_tokens;
     if (total > config.MAX_REQUEST_TOKENS)

@@ -7,6 +7,7 @@ import {
   type Refuse,
   tokenIdsMeta,
 } from "./common-schema.ts";
+import { textFields } from "./encode.ts";
 import { MAX_LOGPROBS } from "./wire/limits.ts";
 
 /** A prompt as OpenAI accepts it. */
@@ -39,6 +40,7 @@ export const completionRequest = z
         ],
       }),
     max_tokens: z.int().min(0).default(16).meta({ description: "0 only with echo: nothing is generated." }),
+    ...textFields,
     ...commonFields,
     best_of: z.int().min(1).optional(),
     logprobs: z.int().min(0).max(MAX_LOGPROBS).optional(),

@@ -1,3 +1,4 @@
+import * as z from "zod";
 import type { EncodeOptions, Model } from "../../src/index.ts";
 import { HttpError, invalidField } from "../errors.ts";
 
@@ -21,14 +22,50 @@ export function refuseTooLong(model: Model, characters: number): void {
   if (characters > model.context * longest) throw contextExceeded(model, "more in its prompt alone");
 }
 
+/** How a request wants its text to be read. */
+export interface TextFields {
+  add_special_tokens?: boolean | undefined;
+  allow_special_tokens?: boolean | undefined;
+}
+
+/** The schema of the two. */
+export const textFields = {
+  add_special_tokens: z.boolean().optional().meta({
+    description: "Put the tokens around a text that its tokenizer wants there, such as BOS. [true]",
+  }),
+  allow_special_tokens: z.boolean().optional().meta({
+    description: "Take the spelling of a special token in a text for that token. [false: it is text]",
+  }),
+};
+
+/** The same for the library. */
+export function encodeOptions({ add_special_tokens, allow_special_tokens }: TextFields): EncodeOptions {
+  return { addSpecialTokens: add_special_tokens ?? true, allowSpecial: allow_special_tokens ?? false };
+}
+
+/** @throws HttpError 400 */
+function checkText(model: Model, text: string): void {
+  if (!model.tokenizer)
+    throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
+  refuseTooLong(model, text.length);
+}
+
 /**
  * A text's token ids. A text that cannot fit the context is refused without tokenizing it.
  *
  * @throws HttpError 400
  */
 export function encodeText(model: Model, text: string, options?: EncodeOptions): number[] {
-  if (!model.tokenizer)
-    throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
-  refuseTooLong(model, text.length);
-  return model.tokenizer.encode(text, options);
+  checkText(model, text);
+  return model.tokenizer!.encode(text, options);
+}
+
+/**
+ * The same of a prompt, where an empty text is the beginning of a new one.
+ *
+ * @throws HttpError 400
+ */
+export function encodePrompt(model: Model, text: string, options?: EncodeOptions): number[] {
+  checkText(model, text);
+  return model.encodePrompt(text, options);
 }

@@ -1,7 +1,7 @@
 import type { Model } from "../../src/index.ts";
 import { HttpError } from "../errors.ts";
 
-/** What OpenAI's list says of a model, and its context under vLLM's name for it. */
+/** What OpenAI's list says of a model, its context under vLLM's name for it, and what holds where a request is silent. */
 export function describeModel(model: Model) {
   return {
     id: model.manifest.name,
@@ -9,6 +9,8 @@ export function describeModel(model: Model) {
     created: 0,
     owned_by: "edgeformer",
     max_model_len: model.context,
+    generation: model.manifest.generation ?? {},
+    eos_token_ids: model.manifest.recipe.eosTokenIds,
   };
 }
 

@@ -2,13 +2,14 @@ import * as z from "zod";
 import type { Model } from "../../src/index.ts";
 import { invalidField } from "../errors.ts";
 import { areTokenIds, modelName, tokenIdsMeta } from "./common-schema.ts";
-import { encodeText } from "./encode.ts";
+import { encodeOptions, encodeText, textFields } from "./encode.ts";
 
 export const tokenizeRequest = z
   .strictObject({
     model: modelName.optional(),
     prompt: z.string().optional(),
     content: z.string().optional().meta({ description: "Another name for prompt." }),
+    ...textFields,
   })
   .superRefine((request, context) => {
     if ((request.prompt === undefined) === (request.content === undefined))
@@ -21,8 +22,8 @@ export const detokenizeRequest = z.strictObject({
 });
 
 /** @throws HttpError 400 */
-export function tokenize(model: Model, { prompt, content }: z.infer<typeof tokenizeRequest>) {
-  const tokens = encodeText(model, prompt ?? content ?? "");
+export function tokenize(model: Model, request: z.infer<typeof tokenizeRequest>) {
+  const tokens = encodeText(model, request.prompt ?? request.content ?? "", encodeOptions(request));
   return { tokens, count: tokens.length, max_model_len: model.context };
 }
 

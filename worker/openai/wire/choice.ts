@@ -16,6 +16,8 @@ export interface ShownToken {
   logprob: number | null;
   /** The likeliest tokens at its place. */
   top: TokenLogprob[];
+  /** Whether it ended the text, of which it is no part. */
+  ends: boolean;
 }
 
 /** What one event adds to a choice. */
@@ -107,21 +109,23 @@ export class Choice {
       const logprob: GeneratedLogprob | undefined = chunk.logprobs?.[i];
       this.#hold(id, logprob?.logprob ?? null, logprob?.top ?? []);
     });
+    const { stopLogprob } = chunk;
+    if (stopLogprob) this.#hold(stopLogprob.id, stopLogprob.logprob, stopLogprob.top, true);
     return this.#release(chunk.text, chunk.ids, chunk.finishReason);
   }
 
-  #hold(id: number, logprob: number | null, top: TokenLogprob[]): void {
+  #hold(id: number, logprob: number | null, top: TokenLogprob[], ends = false): void {
     if (!this.#wantsLogprobs) return;
     const offset = this.#decoded;
     const token = tokenString(this.#tokenizer, id);
-    if (this.#tokenizer) {
+    if (this.#tokenizer && !ends) {
       const bytes = this.#tokenizer.bytes(id);
       this.#decoded += codePoints(this.#decoder.decode(bytes, { stream: true }));
       this.#tail = [...this.#tail, ...bytes].slice(-3);
     }
     const end = this.#decoded + (endsInside(this.#tail) ? 1 : 0);
     const alternatives = this.#alternatives(token, logprob, top);
-    this.#held.push({ id, token, logprob, top, alternatives, offset, end });
+    this.#held.push({ id, token, logprob, top, alternatives, offset, end, ends });
   }
 
   /** The likeliest tokens and, as OpenAI has it, always the chosen one. The first prompt token has none. */
@@ -151,7 +155,7 @@ export class Choice {
       top_logprobs: released.map((entry) => entry.alternatives),
       text_offset: released.map((entry) => entry.offset),
     };
-    const shown = released.map(({ id, logprob, top }): ShownToken => ({ id, logprob, top }));
+    const shown = released.map(({ id, logprob, top, ends }): ShownToken => ({ id, logprob, top, ends }));
     return { text, logprobs, shown, tokenIds, finishReason };
   }
 }
