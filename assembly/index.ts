@@ -4,6 +4,7 @@
 // otherwise, where V8 spills their accumulators.
 export { addValues, scoreBlock } from "./layers/attention";
 export { dot16x1, dot16x2, dot8x4 } from "./kernels/dot8";
+export { largestRowSum } from "./kernels/row-sums";
 export { setModel } from "./descriptor";
 export { blocks, embed, forward, head } from "./forward";
 export { addBias, logSumExp, logit, penalize, sample, topLogits } from "./sampling/sampler";

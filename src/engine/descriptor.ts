@@ -41,6 +41,11 @@ function layerField(layer: number, field: number): number {
   return abi.M_LAYERS_START + layer * abi.LAYER_FIELDS + field;
 }
 
+/** The first field of the record of the recipe's `index`-th tensor: records follow the last layer's fields. */
+export function recordField(layers: number, index: number): number {
+  return layerField(layers, 0) + index * abi.WEIGHT_FIELDS;
+}
+
 /** Writes the descriptor that assembly/abi.ts defines into linear memory. */
 export function writeDescriptor(
   memory: ArrayBuffer,
@@ -78,14 +83,13 @@ export function writeDescriptor(
   });
 
   const places = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-  let record = layerField(recipe.layers.length, 0);
-  for (const tensor of recipe.tensors) {
+  for (const [index, tensor] of recipe.tensors.entries()) {
+    const record = recordField(recipe.layers.length, index);
     writeRecord(put, record, tensor, places.get(tensor.name)!, plan.offsets[REGION_WEIGHTS]!);
     const field = ROLE_FIELDS[tensor.role];
     const address = start + record * 4;
     put(tensor.layer === undefined ? field : layerField(tensor.layer, field), address);
     if (tensor.role === "embedding" && recipe.tiedHead) put(abi.M_HEAD, address);
-    record += abi.WEIGHT_FIELDS;
   }
 }
 

@@ -16,7 +16,7 @@ import { padded } from "../format/align.ts";
 import type { ModelLayout } from "../format/layout.ts";
 import { toHex } from "../hex.ts";
 import type { TokenLogprob } from "../results.ts";
-import { writeDescriptor } from "./descriptor.ts";
+import { recordField, writeDescriptor } from "./descriptor.ts";
 import type { EngineExports } from "./exports.ts";
 import { type MemoryPlan, WASM_PAGE } from "./memory.ts";
 
@@ -42,6 +42,7 @@ export class Engine {
   readonly plan: MemoryPlan;
   /** Calls into wasm so far; a decode step makes a constant number of them. */
   calls = 0;
+  private readonly layers: number;
   private readonly hiddenSize: number;
   private readonly vocabSize: number;
   private readonly wasm: EngineExports;
@@ -52,6 +53,7 @@ export class Engine {
   /** @throws EdgeformerError `unsupported_model` when the runtime refuses the memory */
   constructor(module: WebAssembly.Module, model: ModelLayout, plan: MemoryPlan) {
     this.plan = plan;
+    this.layers = model.recipe.layers.length;
     this.hiddenSize = model.recipe.hiddenSize;
     this.vocabSize = model.recipe.vocabSize;
     this.wasm = instantiateSync(module, {}).exports as unknown as EngineExports;
@@ -94,6 +96,11 @@ export class Engine {
     let sum = 0;
     for (let i = start; i < start + count; i++) sum += this.floats[i]! * 0;
     return sum === 0;
+  }
+
+  /** Of the recipe's `index`-th tensor, a matrix with steps: assembly/kernels/row-sums.ts. */
+  largestRowSum(index: number): number {
+    return this.wasm.largestRowSum(this.at(REGION_DESCRIPTOR) + recordField(this.layers, index) * 4);
   }
 
   hashStart(): void {

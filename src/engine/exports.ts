@@ -12,6 +12,7 @@ export interface EngineExports {
   blocks: Call<[from: number, to: number, rows: number, wanted: number]>;
   forward: Call<[rows: number, wanted: number]>;
   head: Call<[first: number, count: number]>;
+  largestRowSum: Call<[weight: number], number>;
   sample: Call<
     [slot: number, sequence: number, temperature: number, topK: number, topP: number, minP: number],
     number

@@ -14,7 +14,7 @@ import { Model } from "../model.ts";
 import { MAX_GUESSES } from "../serving/prompt-lookup.ts";
 import { ChatTokenizer } from "../text/chat-tokenizer.ts";
 import { parseTokenizerTable } from "../text/tokenizer.ts";
-import { checkFloats } from "./check-floats.ts";
+import { checkAmplitudes, checkFloats } from "./check-weights.ts";
 import type { LoadOptions, ModelSource, StreamingDigest } from "./load-options.ts";
 
 /** Parts whose streams are open at once: the one being read, and the next, whose first bytes are on their way. */
@@ -316,6 +316,7 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
   try {
     await new PartsLoader(engine, options, manifest.parts).load();
     checkFloats(engine, manifest);
+    checkAmplitudes(engine, manifest);
   } catch (error) {
     // Workers have it from the compatibility date 2025-05-05 on.
     if (typeof WeakRef === "function") spares.set(module, { key, engine: new WeakRef(engine) });

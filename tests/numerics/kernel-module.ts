@@ -30,6 +30,7 @@ const ENTRY = `
   import { activate4, exp4 } from "./assembly/kernels/math";
   export { setModel } from "./assembly/descriptor";
   export { addRow, linearStrips } from "./assembly/kernels/matmul";
+  export { largestRowSum } from "./assembly/kernels/row-sums";
   export { absMax, amplitude, quantize } from "./assembly/kernels/quantize";
   export { cosine, sine } from "./assembly/kernels/trigonometry";
   export { layerNorm, rmsNorm } from "./assembly/layers/norm";
@@ -59,6 +60,7 @@ export interface Kernels {
     accumulate: number,
   ): void;
   addRow(weight: number, row: number, factor: number, out: number): void;
+  largestRowSum(weight: number): number;
   absMax(x: number, n: number): number;
   amplitude(k: number): number;
   quantize(

@@ -150,6 +150,33 @@ describe.each<[string, Random]>([
   });
 
   test.each([
+    [1, 1],
+    [35, 21],
+    [100, 768],
+    [1100, 1605],
+    [8300, 18],
+  ])("tells its largest row, padding left out: [%i, %i]", (N, K) => {
+    const coded = random(N, K, 6);
+    bench.describe({ [REGION_PANEL]: bench.take(BLOCK_COLUMNS * 32) });
+    const weight = bench.codedMatrix(coded, N, K, new Float32Array(N));
+    expect(bench.kernels.largestRowSum(weight)).toBe(largestRowSum(coded, K));
+  });
+
+  test.each([0, 17, 99])(
+    "that has a weight beyond the format's bounds in row %i is told from others",
+    (row) => {
+      const coded = random(100, 800, 7);
+      coded.steps[row * 25 + 24] = 255;
+      coded.codes[row * 800 + 799] = 15;
+      if (coded.offsets) coded.offsets[row * 25 + 24] = 2000;
+      else coded.codes[row * 800 + 799] = 127;
+      bench.describe({ [REGION_PANEL]: bench.take(BLOCK_COLUMNS * 32) });
+      const weight = bench.codedMatrix(coded, 100, 800, new Float32Array(100));
+      expect(bench.kernels.largestRowSum(weight)).toBe(-1);
+    },
+  );
+
+  test.each([
     [35, 21],
     [1100, 1605],
     [8230, 40],

@@ -24,3 +24,27 @@ export function checkFloats(engine: Engine, { recipe, tensors }: Manifest): void
     }
   }
 }
+
+const INT32_MAX = 2 ** 31 - 1;
+
+/**
+ * Refuses matrices with steps whose sums would not fit int32: model.json says for each how large its activations may
+ * be, and only the weights tell whether that is true. It takes as long as half a prefill of 64 tokens.
+ *
+ * @throws EdgeformerError `invalid_model`
+ */
+export function checkAmplitudes(engine: Engine, { recipe, tensors }: Manifest): void {
+  for (const [i, { name }] of recipe.tensors.entries()) {
+    const { amplitude } = tensors[i]!;
+    if (amplitude === undefined) continue;
+    const sum = engine.largestRowSum(i);
+    const most = Math.floor(INT32_MAX / Math.max(sum, 1));
+    if (sum < 0 || amplitude > most)
+      throw new EdgeformerError(
+        "invalid_model",
+        sum < 0
+          ? `the values of ${name} are larger than its kind of weights allows; convert the checkpoint again`
+          : `the amplitude of ${name} is ${amplitude}, and its weights allow ${most}; convert the checkpoint again`,
+      );
+  }
+}
