@@ -11,3 +11,8 @@ export function excerpt(value: unknown): string {
   }
   return text.length <= MAX_LENGTH ? text : `${text.slice(0, MAX_LENGTH)}…`;
 }
+
+/** What JSON.parse says on one line: it quotes the text, line feeds and all. */
+export function syntaxMessage({ message }: SyntaxError): string {
+  return message.replace(/\s+/g, " ");
+}

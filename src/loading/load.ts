@@ -2,6 +2,7 @@ import { REGION_WEIGHTS } from "../../assembly/regions.ts";
 import { Engine, requireSimd } from "../engine/engine.ts";
 import { type MemoryPlan, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
+import { syntaxMessage } from "../excerpt.ts";
 import {
   type FileInfo,
   MAX_MANIFEST_BYTES,
@@ -118,9 +119,13 @@ export async function loadManifest(source: ModelSource, signal?: AbortSignal): P
   try {
     value = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
-    throw new EdgeformerError("invalid_model", `model.json: not valid JSON (${(cause as Error).message})`, {
-      cause,
-    });
+    throw new EdgeformerError(
+      "invalid_model",
+      `model.json: not valid JSON (${syntaxMessage(cause as SyntaxError)})`,
+      {
+        cause,
+      },
+    );
   }
   return parseManifest(value);
 }

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { findModel } from "../../src/convert/find-model.ts";
 import { parseLoraConfig, ranksAndFactors } from "../../src/convert/lora-config.ts";
 import { referenceLogits, referenceStates } from "../../src/convert/verify/reference.ts";
 import { cli } from "../cli/run.ts";
@@ -259,6 +260,20 @@ describe("an adapter as the source", () => {
       expect(stderr).toContain(`${sentence}; convert the base model with --lora adapter`);
     }
   });
+
+  test.each(["tokenizer.json", "tokenizer.model", "vocab.json"])(
+    "that has a %s is asked for its tokenizer instead of the base model",
+    async (name) => {
+      const options = { source: join(ADAPTERS, "llama"), lora: source, out };
+      spoil("llama/all", () => {});
+      for (const label of ["llama", "adapter"]) {
+        const { tokenizerSource, adapter } = await findModel(options);
+        expect(tokenizerSource.label).toBe(label);
+        await adapter!.close();
+        writeFileSync(join(source, name), "{}");
+      }
+    },
+  );
 
   test("with tokens of its own makes a model with that vocabulary", async () => {
     const { code } = await cli(["convert", join(ADAPTERS, "llama/resized"), "--out", out]);

@@ -90,7 +90,7 @@ async function openShards(source: CheckpointSource, index: string): Promise<Open
   if (typeof map !== "object" || map === null) return fail("it has no weight_map");
   const places = Object.entries(map as Record<string, unknown>);
   for (const [name, file] of places)
-    if (typeof file !== "string" || !/^[\w.-]+\.(safetensors|bin)$/.test(file) || file.startsWith("."))
+    if (typeof file !== "string" || !/^[\w.-]{1,200}\.(safetensors|bin)$/.test(file) || file.startsWith("."))
       fail(`${printable(name)} is said to be in ${excerpt(file)}, which is not the name of a weights file`);
   const opened = new Map<string, OpenedCheckpoint>();
   const close = async () => {

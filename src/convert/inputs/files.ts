@@ -1,6 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { EdgeformerError } from "../../errors.ts";
+import { syntaxMessage } from "../../excerpt.ts";
 import { type ByteSource, fileSource, readWhole } from "./bytes.ts";
 
 /** A file that a checkpoint has. */
@@ -113,6 +114,6 @@ export async function readJson(
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;
-    throw new EdgeformerError("invalid_model", `${name} is not JSON: ${cause.message}`, { cause });
+    throw new EdgeformerError("invalid_model", `${name} is not JSON: ${syntaxMessage(cause)}`, { cause });
   }
 }
