@@ -2,6 +2,7 @@ import { BLOCK_POSITIONS } from "../../assembly/abi.ts";
 import { countParameters, type Recipe } from "../architectures/recipe.ts";
 import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
+import type { GenerationConfig } from "../format/generation.ts";
 import type { Fidelity, Manifest } from "../format/manifest.ts";
 import { formatBytes } from "./progress.ts";
 import { oneLine } from "./terminal.ts";
@@ -33,6 +34,10 @@ export interface Inspection {
   tensors: Manifest["tensors"];
   parameters: number;
   tokenizer: Manifest["tokenizer"];
+  /** Whether there is a chat template. */
+  chat: boolean;
+  /** What holds where a request is silent. */
+  generation: GenerationConfig;
   weightBytes: number;
   parts: number;
   provenance: Manifest["provenance"];
@@ -72,6 +77,8 @@ export function inspectModel(manifest: Manifest): Inspection {
     tensors: manifest.tensors,
     parameters: countParameters(recipe),
     tokenizer: manifest.tokenizer,
+    chat: manifest.chat_template !== undefined,
+    generation: manifest.generation ?? {},
     weightBytes: manifest.parts.reduce((sum, part) => sum + part.bytes, 0),
     parts: manifest.parts.length,
     provenance: manifest.provenance,
@@ -118,6 +125,14 @@ function describeAttention({ layers, positions }: Inspection["recipe"]): string 
   return `${reach}; ${positions.kind === "rotary" ? `rotary positions, base ${positions.theta}` : "learned positions"}`;
 }
 
+/** What the model's authors chose, and where a text ends. */
+function describeGeneration({ generation, recipe }: Inspection): string {
+  const settings = Object.entries(generation).map(([name, value]) => `${name} ${value}`);
+  const ends =
+    recipe.eosTokenIds.length === 0 ? "nothing ends a text" : `ends at ${recipe.eosTokenIds.join(", ")}`;
+  return `${settings.length === 0 ? "no settings of its own" : settings.join(", ")}; ${ends}`;
+}
+
 /** The same for people. */
 export function describeModel(inspection: Inspection): string {
   const { recipe, fidelity, provenance, tokenizer } = inspection;
@@ -136,6 +151,8 @@ export function describeModel(inspection: Inspection): string {
         ? "none: prompts and completions are token ids"
         : `${formatBytes(tokenizer.bytes)} in ${tokenizer.file}`,
     ],
+    ["chat", inspection.chat ? "by its chat template" : "none: it continues texts"],
+    ["generation", describeGeneration(inspection)],
     ["context", `${recipe.maxPositions} tokens`],
     ["parameters", `${(inspection.parameters / 1e6).toFixed(1)} M`],
     ["weights", `${formatBytes(inspection.weightBytes)} in ${inspection.parts} files`],

@@ -4,6 +4,7 @@ import { basename, join, resolve } from "node:path";
 import { ConfigFields } from "../architectures/config-fields.ts";
 import { recipeOf } from "../architectures/index.ts";
 import { EdgeformerError } from "../errors.ts";
+import type { GenerationConfig } from "../format/generation.ts";
 import {
   type FileInfo,
   FORMAT_VERSION,
@@ -17,10 +18,12 @@ import { parseTokenizerTable } from "../text/tokenizer.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { findModel } from "./find-model.ts";
 import { hashFiles } from "./formats/open.ts";
+import { withEosTokens } from "./generation-config.ts";
 import type { ByteSource } from "./inputs/bytes.ts";
 import { openModel } from "./layouts/index.ts";
 import { adaptedConfig, mergeLora } from "./lora.ts";
 import { importRounding } from "./quantize/import-rounding.ts";
+import { checkChatTemplate } from "./tokenizers/check-template.ts";
 import type { ConvertedTokenizer } from "./tokenizers/convert-tokenizer.ts";
 import { chooseCorpus, measureFidelity } from "./verify/fidelity.ts";
 import { openWeights, type Weights } from "./weights.ts";
@@ -36,6 +39,9 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
 interface OpenedSource {
   weights: Weights;
   tokenizer: ConvertedTokenizer;
+  generation: GenerationConfig | undefined;
+  /** Sentences for whoever converts. */
+  warnings: string[];
   /** The files that hold the weights. */
   files: readonly ByteSource[];
   provenance: Omit<Provenance, "sha256">;
@@ -71,10 +77,15 @@ async function openSource(options: ConvertOptions): Promise<OpenedSource> {
       recipe = recipeOf(new ConfigFields(config));
     }
     const tokenizer = await model.tokenizer(recipe);
+    const { table, chatTemplate } = tokenizer;
+    config = withEosTokens(config, model.generation.eosTokenId, table && eosTokenOf(table));
+    const warnings = chatTemplate === undefined ? [] : checkChatTemplate(chatTemplate, table);
     if (adapter) checkpoint = await mergeLora(checkpoint, adapter, dialect, recipe);
     return {
       weights: await openWeights(checkpoint, config, dialect, options.onWarning),
       tokenizer,
+      generation: model.generation.settings,
+      warnings: [...tokenizer.warnings, ...model.generation.warnings, ...warnings],
       files: [...model.files, ...(adapter?.files ?? [])],
       provenance: {
         source: adapter ? `${source.label} + ${adapter.label}` : source.label,
@@ -94,13 +105,19 @@ async function writeFileOf(directory: string, file: string, bytes: Uint8Array): 
   return { file, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
 }
 
+/** The token that ends a text for the tokenizer's own files; vLLM takes it for an end, too. */
+function eosTokenOf(table: Uint8Array): number | undefined {
+  const { namedTokens, specialTokens } = parseTokenizerTable(table);
+  return specialTokens.get(namedTokens.get("eos_token") ?? "");
+}
+
 /** Writes the model into `directory`. */
 async function writeModel(
   directory: string,
   source: OpenedSource,
   options: ConvertOptions,
 ): Promise<Manifest> {
-  const { weights, files, provenance } = source;
+  const { weights, files, provenance, generation } = source;
   const { table, chatTemplate, namedTemplates = {} } = source.tokenizer;
   const report = (step: string) => (done: number, total: number) => {
     options.onProgress?.(step, done, total);
@@ -121,6 +138,7 @@ async function writeModel(
     tensors,
     parts,
     provenance: { ...provenance, sha256: await hashFiles(files, report("hashing the source")) },
+    ...(generation && { generation }),
     ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
     ...(Object.keys(namedTemplates).length === 0 ? {} : { named_chat_templates: namedTemplates }),
   };
@@ -157,7 +175,7 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
   await checkOutput(out, force);
   const source = await openSource(options);
   try {
-    for (const warning of source.tokenizer.warnings) options.onWarning?.(warning);
+    for (const warning of source.warnings) options.onWarning?.(warning);
     return await writeAside(out, force, (directory) => writeModel(directory, source, options));
   } finally {
     await source.weights.close();

@@ -53,6 +53,7 @@ export async function openGgufModel(files: readonly ByteSource[]): Promise<Opene
           warnings: [],
         };
       },
+      generation: { settings: undefined, eosTokenId: undefined, warnings: [] },
       about: Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)),
     };
   } catch (error) {

@@ -8,6 +8,7 @@ import { placeTensors } from "../../format/layout.ts";
 import { bundledModel } from "../../node/index.ts";
 import { dialectOf } from "../dialects/index.ts";
 import { openCheckpoint } from "../formats/open.ts";
+import { readGeneration } from "../generation-config.ts";
 import { type CheckpointSource, MAX_CONFIG_BYTES, readJson } from "../inputs/files.ts";
 import { convertTokenizer } from "../tokenizers/convert-tokenizer.ts";
 import type { OpenedModel } from "./opened-model.ts";
@@ -36,6 +37,7 @@ export async function openHuggingFace(
   const recipe = recipeOf(new ConfigFields(config));
   // A model that no memory holds is refused before it is downloaded.
   planMemory({ recipe, tensors: placeTensors(recipe).tensors }, { maxSequences: 1 });
+  const generation = await readGeneration(source);
   const opened = await openCheckpoint(source);
   return {
     ...opened,
@@ -49,6 +51,7 @@ export async function openHuggingFace(
         eosTokenId: eosTokenIds[0] ?? null,
         gpt2Table: bundledTokenizer,
       }),
+    generation,
     about: {},
   };
 }
