@@ -47,4 +47,8 @@ test("only fields that change anything are sent", () => {
   expect(effectiveFields(neutral)).toEqual({ prompt: "Once", max_tokens: 1, seed: 0, logprobs: 5 });
   const set = { ...neutral, temperature: 0, top_k: 3, presence_penalty: -1, stop: ["."] };
   expect(effectiveFields(set)).toMatchObject({ temperature: 0, top_k: 3, presence_penalty: -1, stop: ["."] });
+  // Where the model has another default, the library's own has to be asked for.
+  const own = { temperature: 0.6, top_k: 20 };
+  expect(effectiveFields(neutral, own)).toMatchObject({ temperature: 1, top_k: 0 });
+  expect(effectiveFields({ ...neutral, ...own }, own)).not.toHaveProperty("temperature");
 });

@@ -1,4 +1,5 @@
 import { camelCase } from "../../openai/wire/names.ts";
+import type { Facts } from "../shared/facts.ts";
 import { effectiveFields, type PageRequest } from "./page-request.ts";
 
 export interface Call {
@@ -62,8 +63,12 @@ for await (const { text } of stream) process.stdout.write(text);`;
 }
 
 /** The request of the page as others would make it, each complete and giving the same text. */
-export function calls(origin: string, model: string, request: PageRequest, needsKey: boolean): Call[] {
-  const { logprobs: _, ...fields } = effectiveFields(request);
+export function calls(
+  origin: string,
+  { name: model, generation, needsKey }: Facts,
+  request: PageRequest,
+): Call[] {
+  const { logprobs: _, ...fields } = effectiveFields(request, generation);
   return [
     { id: "curl", label: "curl", code: curl(origin, fields, needsKey) },
     { id: "openai", label: "OpenAI client", code: openai(origin, model, fields, needsKey) },

@@ -1,6 +1,6 @@
 import type { CompletionShape, ErrorBody } from "../../openai/wire/answers.ts";
 import type { Delta } from "../../openai/wire/choice.ts";
-import { effectiveFields, type PageRequest } from "./page-request.ts";
+import type { PageRequest } from "./page-request.ts";
 
 /** What the server answered instead of text. */
 export class AnswerError extends Error {
@@ -61,7 +61,7 @@ export async function* generateOnServer(
   const response = await fetch("/v1/completions", {
     method: "POST",
     headers: { "content-type": "application/json", ...(key ? { authorization: `Bearer ${key}` } : {}) },
-    body: JSON.stringify({ ...effectiveFields(request), stream: true }),
+    body: JSON.stringify({ ...request, stream: true }),
     signal,
   });
   if (!response.ok || !response.body) throw await errorOf(response);

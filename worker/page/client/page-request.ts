@@ -30,12 +30,17 @@ export const NEUTRAL: Partial<Record<keyof PageRequest, number>> = {
   frequency_penalty: 0,
 };
 
-function isNeutral(field: string, value: unknown): boolean {
-  if (Array.isArray(value)) return value.length === 0;
-  return value === NEUTRAL[field as keyof PageRequest];
-}
-
-/** The fields of a request that change anything: the others need not be sent. */
-export function effectiveFields(request: PageRequest): Partial<PageRequest> {
-  return Object.fromEntries(Object.entries(request).filter(([field, value]) => !isNeutral(field, value)));
+/**
+ * The fields of a request that change anything: the others need not be sent.
+ *
+ * @param generation the model's own defaults, which hold for a field that is left out
+ */
+export function effectiveFields(
+  request: PageRequest,
+  generation: Record<string, number> = {},
+): Partial<PageRequest> {
+  const defaults: Record<string, unknown> = { ...NEUTRAL, ...generation };
+  const isDefault = (field: string, value: unknown) =>
+    Array.isArray(value) ? value.length === 0 : value === defaults[field];
+  return Object.fromEntries(Object.entries(request).filter(([field, value]) => !isDefault(field, value)));
 }

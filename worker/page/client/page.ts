@@ -41,7 +41,7 @@ const tabs = new CallTabs(say);
 const settings = new Settings(showCalls);
 
 function showCalls(): void {
-  if (facts) tabs.show(calls(location.origin, facts.name, settings.request(facts), facts.needsKey));
+  if (facts) tabs.show(calls(location.origin, facts, settings.request(facts)));
 }
 
 /** Measures in this page: from the press of the button to each token's arrival. */

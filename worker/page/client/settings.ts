@@ -52,6 +52,7 @@ export class Settings {
   fit(facts: Facts): void {
     const most = Math.min(facts.maxTokens, facts.context - 1);
     input("max_tokens").max = String(most);
+    for (const [name, value] of Object.entries(facts.generation)) input(name).value = String(value);
     element("key-row").hidden = !facts.needsKey;
     input("key").required = facts.needsKey;
     if (!facts.hasTokenizer) {

@@ -28,6 +28,7 @@ export function modelFacts(
           int8: fidelity.perplexity_int8,
         }
       : null,
+    generation: { ...manifest.generation },
     hasTokenizer: model.tokenizer !== undefined,
   };
 }
