@@ -1,8 +1,9 @@
 /**
- * Chat templates, apart from the core because they need @huggingface/jinja.
+ * Conversations and chat templates, apart from the core because they need @huggingface/jinja.
  *
  * @module edgeformer/chat
  */
 
+export { type ChatMessage, Conversation, type ConversationOptions } from "./conversation.ts";
 export { encodeChat } from "./text/chat-prompt.ts";
 export { ChatTemplate, type ChatTemplateValues } from "./text/chat-template.ts";

@@ -7,6 +7,12 @@ export function parseNumber(text: string): number {
   return value;
 }
 
+/** An integer of any size; its range is the library's business. */
+export function parseSeed(text: string): bigint {
+  if (!/^\s*[+-]?\d+\s*$/.test(text)) throw new InvalidArgumentError("It must be an integer.");
+  return BigInt(text.trim().replace(/^\+/, ""));
+}
+
 /** "1,2,3" */
 export function parseTokens(text: string): number[] {
   if (!/^\s*\d+(\s*,\s*\d+)*\s*$/.test(text))

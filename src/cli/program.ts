@@ -1,10 +1,11 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { EdgeformerError } from "../errors.ts";
+import { chatCommand } from "./chat-command.ts";
 import { convertCommand } from "./convert-command.ts";
 import { generateCommand } from "./generate-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
-import type { CliIo } from "./io.ts";
+import type { CliIo, CliStreams } from "./io.ts";
 import { scoreCommand } from "./score-command.ts";
 import { commandIo, oneLine } from "./terminal.ts";
 
@@ -53,6 +54,7 @@ function buildProgram(io: CliIo, signal: AbortSignal | undefined): Command {
     .addCommand(convertCommand(io, signal))
     .addCommand(inspectCommand(io))
     .addCommand(generateCommand(io, signal))
+    .addCommand(chatCommand(io, signal))
     .addCommand(scoreCommand(io, signal));
   redirect(program, io);
   return program;
@@ -65,11 +67,7 @@ function buildProgram(io: CliIo, signal: AbortSignal | undefined): Command {
  * @param signal ends the command early
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage
  */
-export async function run(
-  args: string[],
-  streams: Pick<CliIo, "stdout" | "stderr">,
-  signal?: AbortSignal,
-): Promise<number> {
+export async function run(args: string[], streams: CliStreams, signal?: AbortSignal): Promise<number> {
   const io = commandIo(streams);
   try {
     await buildProgram(io, signal).parseAsync(args, { from: "user" });

@@ -1,8 +1,8 @@
-import type { CliIo, CliStream } from "./io.ts";
+import type { CliIo, CliStream, CliStreams } from "./io.ts";
 
 /** What a terminal obeys instead of showing it: control characters but tab and line feed, and marks that turn text around. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const OBEYED = /[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const OBEYED = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Longest message of one line. A name in a checkpoint can have megabytes. */
 const MAX_LINE = 2000;
 
@@ -32,13 +32,15 @@ function printing(stream: CliStream): CliStream {
  * The streams of a command. Whatever comes from a file of somebody else's, names and errors among it, passes through here:
  * a checkpoint must not move the cursor, rename the window or type into it.
  */
-export function commandIo({ stdout, stderr }: Pick<CliIo, "stdout" | "stderr">): CliIo {
+export function commandIo({ stdin, stdout, stderr }: CliStreams): CliIo {
   const safe = printing(stdout);
   return {
+    ...(stdin && { stdin }),
     stdout: safe,
     stderr: printing(stderr),
     // In a file or a pipe, a text is exactly what the model wrote.
     text: stdout.isTTY ? safe : stdout,
+    screen: stdout,
     progress: stderr,
   };
 }
