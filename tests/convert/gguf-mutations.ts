@@ -1,9 +1,13 @@
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
+import { convert } from "../../src/convert/convert.ts";
 import { elements } from "../../src/convert/formats/checkpoint.ts";
 import { openGguf } from "../../src/convert/formats/gguf.ts";
 import { memorySource } from "../../src/convert/inputs/bytes.ts";
 import { toIntegerGroups } from "../../src/convert/quantize/from-grouped.ts";
 import { EdgeformerError } from "../../src/errors.ts";
+import { smallModel } from "./gguf-model.ts";
 import { bytesOf, concat, ggufFile } from "./gguf-writer.ts";
 
 const { u32, u64, f32, text, array } = bytesOf;
@@ -79,13 +83,45 @@ async function readAll(bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** Tries `count` mutations of a small file. Rejects with the first that has another outcome than a typed error. */
-export async function mutateGguf(seed: number, count: number): Promise<void> {
-  const file = smallFile();
+/** Tries `count` mutations of `file`. Rejects with the first that `use` rejects. */
+async function mutate(
+  file: Uint8Array,
+  seed: number,
+  count: number,
+  use: (bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
   await fc.assert(
     fc.asyncProperty(fc.array(mutation(file.length), { minLength: 1, maxLength: 3 }), (mutations) =>
-      readAll(mutations.reduce((bytes, mutate) => mutate(bytes), new Uint8Array(file) as Uint8Array)),
+      use(mutations.reduce((bytes, change) => change(bytes), new Uint8Array(file) as Uint8Array)),
     ),
     { numRuns: count, seed },
   );
+}
+
+/** Tries `count` mutations of a small file. Rejects with the first that has another outcome than a typed error. */
+export function mutateGguf(seed: number, count: number): Promise<void> {
+  return mutate(smallFile(), seed, count, readAll);
+}
+
+/**
+ * Converts `count` mutations of a small model. Rejects with the first that has another outcome than a model or a typed
+ * error of one line with nothing left behind.
+ *
+ * @param directory an empty one, which is empty again in the end
+ */
+export function mutateConversion(seed: number, count: number, directory: string): Promise<void> {
+  const source = join(directory, "small.gguf");
+  const out = join(directory, "model");
+  return mutate(ggufFile(smallModel()), seed, count, async (bytes) => {
+    writeFileSync(source, bytes);
+    try {
+      await convert({ source, out });
+      rmSync(out, { recursive: true });
+    } catch (error) {
+      if (!(error instanceof EdgeformerError) || error.message.includes("\n")) throw error;
+    }
+    rmSync(source);
+    if (readdirSync(directory).length > 0)
+      throw new Error(`left behind: ${readdirSync(directory).join(", ")}`);
+  });
 }

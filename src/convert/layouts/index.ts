@@ -50,7 +50,8 @@ async function hasWeights(source: CheckpointSource): Promise<boolean> {
 async function layoutOf(file: ByteSource): Promise<"gguf" | "archive" | "hugging-face"> {
   try {
     const kind = await fileKind(file);
-    if (kind === "gguf") return kind;
+    // One that is damaged at its very start is told what is wrong with it as what it is called.
+    if (kind === "gguf" || (kind === undefined && file.name.endsWith(".gguf"))) return "gguf";
     // torch.save writes archives, too.
     const isArchive =
       kind === "zip" &&
