@@ -50,11 +50,12 @@ interface OpenedSource {
 /** A checkpoint with its adapter, if there is one, matched against its configuration. */
 async function openSource(options: ConvertOptions): Promise<OpenedSource> {
   const { source, adapter, tokenizerSource } = await findModel(options);
-  const { onProgress, signal } = options;
+  const { onProgress, onWarning, signal } = options;
   let close = adapter?.close;
   try {
     const model = await openModel(source, {
       tokenizerSource,
+      ...(onWarning && { onWarning }),
       ...(signal && { signal }),
       ...(onProgress && {
         onProgress: (file: string, done: number, total: number) =>
@@ -82,7 +83,7 @@ async function openSource(options: ConvertOptions): Promise<OpenedSource> {
     const warnings = chatTemplate === undefined ? [] : checkChatTemplate(chatTemplate, table);
     if (adapter) checkpoint = await mergeLora(checkpoint, adapter, dialect, recipe);
     return {
-      weights: await openWeights(checkpoint, config, dialect, options.onWarning),
+      weights: await openWeights(checkpoint, config, dialect, onWarning),
       tokenizer,
       generation: model.generation.settings,
       warnings: [...tokenizer.warnings, ...model.generation.warnings, ...warnings],

@@ -39,21 +39,26 @@ function hasTag({ names }: GgufFiles, tag: string): boolean {
 /**
  * The names of the GGUF file or set to convert; undefined if the source has none.
  *
- * @throws EdgeformerError `invalid_option` if there are several, listing them
+ * @param onWarning told each file there is to choose from, its size, and whether it would fit an isolate
+ * @throws EdgeformerError `invalid_option` if there are several
  */
-export async function chooseGguf(source: CheckpointSource): Promise<string[] | undefined> {
+export async function chooseGguf(
+  source: CheckpointSource,
+  onWarning: (message: string) => void = () => {},
+): Promise<string[] | undefined> {
   const { quantization: tag } = source;
   const all = await listGguf(source);
   if (all.length === 0 && tag === undefined) return undefined;
   const fitting = tag === undefined ? all : all.filter((files) => hasTag(files, tag));
   if (fitting.length === 1) return fitting[0]!.names;
-  const [what, which] =
+  for (const line of await describeAll(source, fitting.length === 0 ? all : fitting)) onWarning(line);
+  throw new EdgeformerError(
+    "invalid_option",
     fitting.length === 0
-      ? [`${source.label} has no GGUF file called …-${tag}.gguf`, all]
-      : [`${source.label} has ${fitting.length} GGUF files; choose one with --file`, fitting];
-  throw new EdgeformerError("invalid_option", [what, ...(await describeAll(source, which))].join("\n  "), {
-    param: "file",
-  });
+      ? `${source.label} has no GGUF file called …-${tag}.gguf, and ${all.length} of other names`
+      : `${source.label} has ${fitting.length} GGUF files; choose one with --file`,
+    { param: "file" },
+  );
 }
 
 /** A line for each: its name, its size, and whether it would fit an isolate. */

@@ -16,6 +16,8 @@ import type { OpenedModel } from "./opened-model.ts";
 export interface LayoutOptions extends ArchiveOptions {
   /** Has the tokenizer's files of a model in Hugging Face's layout, where they are not among the model's. */
   tokenizerSource?: CheckpointSource;
+  /** Told what there is to choose from. */
+  onWarning?: (message: string) => void;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface LayoutOptions extends ArchiveOptions {
  */
 export async function openModel(
   source: CheckpointSource,
-  { tokenizerSource, ...options }: LayoutOptions,
+  { tokenizerSource, onWarning, ...options }: LayoutOptions,
 ): Promise<OpenedModel> {
   const { weightsFile } = source;
   if (weightsFile !== undefined) {
@@ -39,7 +41,7 @@ export async function openModel(
   }
   // A directory for transformers may have GGUF files beside its weights, and one of GGUF files a config.json.
   const isForTransformers = source.quantization === undefined && (await hasWeights(source));
-  const names = isForTransformers ? undefined : await chooseGguf(source);
+  const names = isForTransformers ? undefined : await chooseGguf(source, onWarning);
   return names === undefined ? openHuggingFace(source, tokenizerSource) : openGgufFiles(source, names);
 }
 
