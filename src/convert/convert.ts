@@ -22,6 +22,7 @@ import { withEosTokens } from "./generation-config.ts";
 import type { ByteSource } from "./inputs/bytes.ts";
 import { openModel } from "./layouts/index.ts";
 import { adaptedConfig, mergeLora } from "./lora.ts";
+import { equalized } from "./quantize/equalize.ts";
 import { importRounding } from "./quantize/import-rounding.ts";
 import { checkChatTemplate } from "./tokenizers/check-template.ts";
 import type { ConvertedTokenizer } from "./tokenizers/convert-tokenizer.ts";
@@ -124,7 +125,7 @@ async function writeModel(
     options.onProgress?.(step, done, total);
     throwIfAborted(options.signal);
   };
-  const { tensors, parts } = await writeImage(directory, weights, {
+  const { tensors, parts } = await writeImage(directory, equalized(weights), {
     rounding: importRounding(({ name }) => weights.dtypes(name)),
     onProgress: report("converting"),
   });

@@ -91,8 +91,11 @@ class Tally {
 }
 
 /** The image of a model directory, part by part. */
-export async function* readImage(directory: string, manifest: Manifest): AsyncGenerator<Uint8Array> {
-  for (const { file } of manifest.parts)
+export async function* readImage(
+  directory: string,
+  { parts }: Pick<Manifest, "parts">,
+): AsyncGenerator<Uint8Array> {
+  for (const { file } of parts)
     for await (const chunk of createReadStream(join(directory, file), { highWaterMark: 1 << 20 }))
       yield chunk as Uint8Array;
 }
