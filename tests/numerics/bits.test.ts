@@ -1,9 +1,13 @@
 // The same bits whatever the batch: invariant 2 of the design. Rows of any sequences, in any order and any
 // company, give the logits that they give alone, one token at a time.
+
+import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { convert } from "../../src/convert/convert.ts";
 import type { Completion, Model } from "../../src/index.ts";
 import { bundledModel, openModel } from "../../src/node/index.ts";
+import { OTHER_CHECKPOINTS, writeRandomCheckpoint } from "../convert/random-checkpoint.ts";
 import fable from "../goldens/fable.json" with { type: "json" };
 import { integers } from "../reference/random.ts";
 import { convertOdd, EngineHarness, type Row, withDirectory } from "./harness.ts";
@@ -17,28 +21,16 @@ function sameBits(a: Float32Array, b: Float32Array): boolean {
   );
 }
 
-/** Four sequences of the odd model, and the logits of each alone. */
-const texts = [CONTEXT, 17, 30, 16].map((length, i) => integers(length, 0, 1002, i + 1));
-let alone: Float32Array[][];
-let harness: EngineHarness;
-
-beforeAll(async () => {
-  await withDirectory(async (directory) => {
-    const out = await convertOdd(directory);
-    const single = await EngineHarness.open(out, { maxSequences: 1 });
-    alone = [];
-    for (const ids of texts) {
-      single.setBlocks(0);
-      alone.push(single.stepByStep(ids));
-    }
-    harness = await EngineHarness.open(out, { maxSequences: SEQUENCES });
-  });
-});
-
-function expectAlone(logits: Float32Array, { sequence, position }: Row): void {
-  if (!sameBits(logits, alone[sequence]![position]!))
-    expect.fail(`sequence ${sequence}, position ${position}: other logits than alone`);
+/** Grouped queries, norms on queries and keys, rotary positions, and a window of 9 in the second layer. */
+async function convertGrouped(directory: string): Promise<string> {
+  const source = join(directory, "checkpoint");
+  const out = join(directory, "grouped");
+  writeRandomCheckpoint(source, OTHER_CHECKPOINTS["qwen3, grouped, every other layer with a window"]!);
+  await convert({ source, out });
+  return out;
 }
+
+const LENGTHS = [CONTEXT, 17, 30, 16];
 
 /** Batches that together run every sequence once: each step takes some tokens of some sequences. */
 const schedules = fc
@@ -50,16 +42,13 @@ const schedules = fc
     { minLength: 1, maxLength: 40 },
   )
   .map((steps) => {
-    const done = texts.map(() => 0);
-    const batches: Row[][] = [];
+    const done = LENGTHS.map(() => 0);
+    const batches: Omit<Row, "token">[][] = [];
     const step = (takes: number[], order: number[]) => {
-      const rows: Row[] = [];
+      const rows: Omit<Row, "token">[] = [];
       for (const sequence of order) {
-        const ids = texts[sequence]!;
-        for (let n = takes[sequence]!; n > 0 && done[sequence]! < ids.length && rows.length < 64; n--) {
-          const position = done[sequence]!++;
-          rows.push({ token: ids[position]!, position, sequence });
-        }
+        for (let n = takes[sequence]!; n > 0 && done[sequence]! < LENGTHS[sequence]! && rows.length < 64; n--)
+          rows.push({ position: done[sequence]!++, sequence });
       }
       if (rows.length > 0) batches.push(rows);
     };
@@ -68,7 +57,33 @@ const schedules = fc
     return batches;
   });
 
-describe("bit for bit", () => {
+describe.each([
+  { name: "the odd GPT-2", make: convertOdd, vocabulary: 1003 },
+  { name: "a Qwen3 with grouped queries and a window", make: convertGrouped, vocabulary: 101 },
+])("$name, bit for bit", ({ make, vocabulary }) => {
+  /** Four sequences, and the logits of each alone. */
+  const texts = LENGTHS.map((length, i) => integers(length, 0, vocabulary - 1, i + 1));
+  let alone: Float32Array[][];
+  let harness: EngineHarness;
+
+  beforeAll(async () => {
+    await withDirectory(async (directory) => {
+      const out = await make(directory);
+      const single = await EngineHarness.open(out, { context: CONTEXT, maxSequences: 1 });
+      alone = [];
+      for (const ids of texts) {
+        single.setBlocks(0);
+        alone.push(single.stepByStep(ids));
+      }
+      harness = await EngineHarness.open(out, { context: CONTEXT, maxSequences: SEQUENCES });
+    });
+  });
+
+  function expectAlone(logits: Float32Array, { sequence, position }: Row): void {
+    if (!sameBits(logits, alone[sequence]![position]!))
+      expect.fail(`sequence ${sequence}, position ${position}: other logits than alone`);
+  }
+
   test("a prompt at once is the prompt token by token", () => {
     texts.forEach((ids, sequence) => {
       harness.setBlocks(sequence);
@@ -90,7 +105,8 @@ describe("bit for bit", () => {
           .map(({ block }) => block);
         for (let s = 0; s < SEQUENCES; s++)
           harness.setBlocks(s, order.slice(s * blocksPerSequence, (s + 1) * blocksPerSequence));
-        for (const rows of batches) {
+        for (const batch of batches) {
+          const rows = batch.map((row) => ({ ...row, token: texts[row.sequence]![row.position]! }));
           harness.run(rows).forEach((logits, i) => {
             expectAlone(logits, rows[i]!);
           });
@@ -120,7 +136,7 @@ describe("bit for bit", () => {
     const row = (position: number, token = ids[position]!) => ({ token, position, sequence: 2 });
     harness.run(ids.map((_, position) => row(position)));
     // Guesses that turn out wrong are overwritten.
-    harness.run([10, 11, 12, 13, 14].map((position) => row(position, 1002 - position)));
+    harness.run([10, 11, 12, 13, 14].map((position) => row(position, vocabulary - 1 - position)));
     const again = ids.slice(10).map((_, i) => row(10 + i));
     harness.run(again).forEach((logits, i) => {
       expectAlone(logits, again[i]!);
