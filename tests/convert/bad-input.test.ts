@@ -1,9 +1,10 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { convert } from "../../src/convert/convert.ts";
 import { cli } from "../cli/run.ts";
-import { type RawTensor, rawTensors, safetensorsFile, temporaryDirectory } from "./checkpoints.ts";
+import { temporaryDirectory } from "./checkpoints.ts";
+import { type Change, float, spoil } from "./spoil.ts";
 
 const disk = vi.hoisted(() => ({ room: Number.POSITIVE_INFINITY }));
 
@@ -40,35 +41,6 @@ afterEach(() => {
   rmSync(source, { recursive: true, force: true });
   rmSync(models, { recursive: true, force: true });
 });
-
-type Change = (files: {
-  tensors: Record<string, RawTensor>;
-  config: Record<string, unknown>;
-  write: (name: string, content: string | Buffer) => void;
-  remove: (name: string) => void;
-}) => void;
-
-/** A good checkpoint after `change`. */
-function spoil(change: Change): void {
-  cpSync(GOOD, source, { recursive: true });
-  mkdirSync(models, { recursive: true });
-  const weights = join(source, "model.safetensors");
-  const tensors = rawTensors(readFileSync(weights));
-  const config = JSON.parse(readFileSync(join(source, "config.json"), "utf8")) as Record<string, unknown>;
-  const write = (name: string, content: string | Buffer) => writeFileSync(join(source, name), content);
-  const later: (() => void)[] = [];
-  change({
-    tensors,
-    config,
-    write: (name, content) => later.push(() => write(name, content)),
-    remove: (name) => later.push(() => rmSync(join(source, name))),
-  });
-  write("model.safetensors", safetensorsFile(tensors));
-  write("config.json", JSON.stringify(config));
-  for (const step of later) step();
-}
-
-const float = (value: number) => new Uint8Array(Float32Array.of(value).buffer);
 
 describe("a bad checkpoint is one clear sentence, exit code 1, and nothing left behind", () => {
   test.each<[string, Change, string]>([
@@ -175,7 +147,8 @@ describe("a bad checkpoint is one clear sentence, exit code 1, and nothing left 
       "not a file that torch.save wrote",
     ],
   ])("%s", async (_, change, sentence) => {
-    spoil(change);
+    mkdirSync(models, { recursive: true });
+    spoil(GOOD, source, change);
     const { code, stdout, stderr } = await cli(["convert", source, "--out", out]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toContain(sentence);
@@ -193,7 +166,11 @@ describe("a head for another task than text", () => {
   test.each(["v_head.summary.weight", "score.weight", "classifier.bias", "transformer.score.weight"])(
     "%s is left out, and said to be",
     async (name) => {
-      spoil(({ tensors }) => void (tensors[name] = { dtype: "F32", shape: [1], bytes: float(1) }));
+      spoil(
+        GOOD,
+        source,
+        ({ tensors }) => void (tensors[name] = { dtype: "F32", shape: [1], bytes: float(1) }),
+      );
       const { code, stderr } = await cli(["convert", source, "--out", out]);
       expect(stderr).toContain(
         `note: ${name.replace("transformer.", "")}: a head for another task than text, which is left out\n`,
