@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { GroupedRows } from "../../src/convert/formats/gguf-groups.ts";
 import { equalized } from "../../src/convert/quantize/equalize.ts";
+import type { Matrix, Weights } from "../../src/convert/weights.ts";
 import { integers } from "../reference/random.ts";
 import { roundedWeights, temporaryDirectory, weightsOf } from "./checkpoints.ts";
 import { engineLogprobs, meanError, referenceLogprobs } from "./logprobs.ts";
@@ -55,6 +57,57 @@ describe("the function stays the same", () => {
     const found = await referenceLogprobs(equalized(weights), ids);
     expect(meanError(found, await referenceLogprobs(weights, ids))).toBeLessThan(3e-6);
     await weights.close();
+  });
+});
+
+describe("codes that a file has in groups", () => {
+  /** A matrix of 32 columns as codes from 0 to 15, one group a row. */
+  function inGroups(matrix: Matrix): Matrix {
+    const grouped = async (first: number, count: number): Promise<GroupedRows> => {
+      const values = await matrix.read(first, count);
+      const rows = Array.from({ length: count }, (_, row) => values.subarray(row * 32, (row + 1) * 32));
+      const minima = Float32Array.from(rows, (row) => Math.min(...row));
+      const steps = Float32Array.from(rows, (row, i) => (Math.max(...row) - minima[i]!) / 15);
+      const codes = Uint8Array.from(values, (value, i) =>
+        Math.round((value - minima[i >> 5]!) / steps[i >> 5]!),
+      );
+      return { bits: 4, rows: count, columns: 32, steps, minima, codes };
+    };
+    return {
+      ...matrix,
+      grouped,
+      read: async (first, count) => decoded(await grouped(first, count)),
+    };
+  }
+  const decoded = ({ codes, steps, minima }: GroupedRows) =>
+    Float32Array.from(codes, (code, i) => steps[i >> 5]! * code + minima[i >> 5]!);
+
+  test("stay the same codes; queries and keys change their steps, and the function stays", async () => {
+    const base = await written("groups", RANDOM_CHECKPOINTS["llama, thirty layers"]!);
+    const weights: Weights = {
+      ...base,
+      dtypes: () => ["Q4_1"],
+      matrix: async (name) => {
+        const matrix = await base.matrix(name);
+        return matrix.columns === 32 ? inGroups(matrix) : matrix;
+      },
+    };
+    const after = equalized(weights);
+    const [before, found] = [
+      await weights.matrix("blocks.2.queryKeyValue"),
+      await after.matrix("blocks.2.queryKeyValue"),
+    ];
+    const [own, scaled] = [await before.grouped!(5, 40), await found.grouped!(5, 40)];
+    expect(scaled.codes).toEqual(own.codes);
+    expect(scaled.steps).not.toEqual(own.steps);
+    const values = await found.read(5, 40);
+    decoded(scaled).forEach((value, i) => {
+      expect(Math.abs(value - values[i]!)).toBeLessThan(1e-6);
+    });
+    const expected = await referenceLogprobs(weights, ids);
+    expect(meanError(await referenceLogprobs(after, ids), expected)).toBeLessThan(3e-6);
+    expect(await after.vector("blocks.2.mlpNorm")).toEqual(await weights.vector("blocks.2.mlpNorm"));
+    await base.close();
   });
 });
 

@@ -1,21 +1,8 @@
 import { fusedRows, type Recipe, type TensorRole } from "../../architectures/recipe.ts";
+import { isFloatDtype } from "../formats/dtype.ts";
+import type { GroupedRows } from "../formats/gguf-groups.ts";
 import type { Matrix, Weights } from "../weights.ts";
-
-/** Floats of a matrix that are in memory at once. */
-const CHUNK_FLOATS = 1 << 20;
-/**
- * How far columns are made alike: 0 leaves them, 1 gives all the same size. SmolLM2-135M with its blocks in int8, KL
- * from float32: 0.00196 with 0, 0.00145 with 0.75.
- */
-const COLUMN_SHARE = 0.75;
-/**
- * Standard deviations beside the constant part in a key channel's size. SmolLM2-135M with constant parts of 10 (100)
- * deviations in three pairs of each head, cache in int8, KL: 0.0022 (0.22) without factors, 0.0012 (0.067) with 3,
- * 0.0010 (0.052) with 6; 0.0003 (0.023) is what a float cache has.
- */
-const KEY_DEVIATIONS = 6;
-/** No column counts as smaller than this share of the average one: a dead channel is not blown up. */
-const SMALLEST_SHARE = 1e-3;
+import { columnFactors, columnSizes, keyFactors, outputSizes } from "./channel-factors.ts";
 
 /**
  * Factors of one layer. Each belongs to a channel that passes from one tensor to another: it multiplies the columns
@@ -34,72 +21,13 @@ interface LayerFactors {
   inner: Float32Array;
 }
 
-/** Geometric mean 1, so that nothing grows on the whole. */
-function centred(factors: Float64Array): Float32Array {
-  let sum = 0;
-  for (const factor of factors) sum += Math.log(factor);
-  const mean = Math.exp(sum / factors.length);
-  return Float32Array.from(factors, (factor) => factor / mean);
-}
-
-/** Factors that make `sizes` alike by the share `share`. */
-function factorsAgainst(sizes: Float64Array, share: number): Float32Array {
-  const floor = (SMALLEST_SHARE * sizes.reduce((sum, size) => sum + size, 0)) / sizes.length || 1;
-  return centred(sizes.map((size) => Math.max(size, floor) ** -share));
-}
-
-async function* chunks(matrix: Matrix): AsyncGenerator<{ first: number; values: Float32Array }> {
-  const { rows, columns } = matrix;
-  const step = Math.max(1, Math.floor(CHUNK_FLOATS / columns));
-  for (let first = 0; first < rows; first += step)
-    yield { first, values: await matrix.read(first, Math.min(step, rows - first)) };
-}
-
-/** The size of each column: root mean square of its weights, every row's largest taken as 1. */
-async function columnSizes(matrix: Matrix): Promise<Float64Array> {
-  const { columns } = matrix;
-  const squares = new Float64Array(columns);
-  for await (const { values } of chunks(matrix))
-    for (let start = 0; start < values.length; start += columns) {
-      let largest = 0;
-      for (let i = 0; i < columns; i++) largest = Math.max(largest, Math.abs(values[start + i] as number));
-      if (largest === 0) continue;
-      for (let i = 0; i < columns; i++)
-        (squares[i] as number) += ((values[start + i] as number) / largest) ** 2;
-    }
-  return squares.map((square) => Math.sqrt(square / matrix.rows));
-}
-
-/**
- * How large each output is, [rows]: its constant part and KEY_DEVIATIONS standard deviations, for inputs that are
- * independent and as large as the norm before makes them.
- */
-async function outputSizes(matrix: Matrix, norm: Float32Array, bias?: Float32Array): Promise<Float64Array> {
-  const { columns } = matrix;
-  const sizes = new Float64Array(matrix.rows);
-  for await (const { first, values } of chunks(matrix))
-    for (let start = 0, row = first; start < values.length; start += columns, row++) {
-      let squares = 0;
-      for (let i = 0; i < columns; i++) squares += ((values[start + i] as number) * (norm[i] as number)) ** 2;
-      sizes[row] = Math.abs(bias?.[row] ?? 0) + KEY_DEVIATIONS * Math.sqrt(squares);
-    }
-  return sizes;
-}
-
-/**
- * Factors of a head's channels that make its keys alike. Rotary embedding turns the two channels of a pair together, so
- * they have one factor.
- *
- * @param sizes of the head's keys before the rotation, [headSize]
- */
-function keyFactors(sizes: Float64Array, rotarySize: number): Float32Array {
-  const half = rotarySize / 2;
-  const pairs = sizes.map((size, channel) =>
-    channel < rotarySize
-      ? Math.hypot(size, sizes[channel < half ? channel + half : channel - half]!)
-      : size * Math.SQRT2,
-  );
-  return factorsAgainst(pairs, -1);
+/** The rows times their factors: the same codes with other steps. */
+function scaledGroups(rows: GroupedRows, first: number, factors: Float32Array | undefined): GroupedRows {
+  if (factors === undefined) return rows;
+  const perRow = rows.steps.length / rows.rows;
+  const scaled = (values: Float32Array) =>
+    values.map((value, i) => value * factors[first + Math.floor(i / perRow)]!);
+  return { ...rows, steps: scaled(rows.steps), minima: scaled(rows.minima) };
 }
 
 /** Whether the recipe is one that `equalized` changes. */
@@ -127,18 +55,21 @@ class Equalizer {
   async matrix(name: string): Promise<Matrix> {
     const matrix = await this.#weights.matrix(name);
     const rowFactors = await this.#rowFactors(name);
-    const columnFactors = await this.#columnFactors(name);
-    const { rows, columns } = matrix;
+    const factors = await this.#columnFactors(name);
+    const { rows, columns, grouped } = matrix;
     return {
       rows,
       columns,
+      ...(grouped && {
+        grouped: async (first, count) => scaledGroups(await grouped(first, count), first, rowFactors),
+      }),
       async read(first, count) {
         // A copy: the source may hand out a part of what it keeps.
         const values = Float32Array.from(await matrix.read(first, count));
         for (let row = 0; row < count; row++) {
           const rowFactor = rowFactors?.[first + row] ?? 1;
           for (let i = 0, at = row * columns; i < columns; i++, at++)
-            values[at] = (values[at] as number) * rowFactor * (columnFactors?.[i] ?? 1);
+            values[at] = (values[at] as number) * rowFactor * (factors?.[i] ?? 1);
         }
         return values;
       },
@@ -172,21 +103,25 @@ class Equalizer {
   }
 
   async #find(layer: number): Promise<LayerFactors> {
-    const sizesOf = async (role: TensorRole) =>
-      columnSizes(await this.#weights.matrix(`blocks.${layer}.${role}`));
     const { numKeyValueHeads, headSize, innerSize, gated } = this.#recipe;
+    /** Sizes of a matrix' columns, all 1 where they must stay: the codes that a file has in groups are kept. */
+    const sizesOf = async (role: TensorRole): Promise<Float64Array> => {
+      const name = `blocks.${layer}.${role}`;
+      const matrix = await this.#weights.matrix(name);
+      return this.#weights.dtypes(name).every(isFloatDtype)
+        ? columnSizes(matrix)
+        : new Float64Array(matrix.columns).fill(1);
+    };
     // The heads of queries that share a head of values share its factors.
     const values = new Float64Array(numKeyValueHeads * headSize);
     for (const [channel, size] of (await sizesOf("attentionOutput")).entries())
       (values[this.#keyValueChannel(channel)] as number) += size ** 2;
     return {
-      input: factorsAgainst(await sizesOf("queryKeyValue"), COLUMN_SHARE),
+      input: columnFactors(await sizesOf("queryKeyValue")),
       key: await this.#keyFactors(layer),
-      value: factorsAgainst(values.map(Math.sqrt), COLUMN_SHARE),
-      mlp: factorsAgainst(await sizesOf("mlpInput"), COLUMN_SHARE),
-      inner: gated
-        ? factorsAgainst(await sizesOf("mlpOutput"), COLUMN_SHARE)
-        : new Float32Array(innerSize).fill(1),
+      value: columnFactors(values.map(Math.sqrt)),
+      mlp: columnFactors(await sizesOf("mlpInput")),
+      inner: gated ? columnFactors(await sizesOf("mlpOutput")) : new Float32Array(innerSize).fill(1),
     };
   }
 
@@ -268,7 +203,8 @@ class Equalizer {
  *   a large constant part (Qwen2's biases, Qwen3's norms) leaves the others few bits. Rotation mixes the two channels of
  *   a pair, so both have one factor; it goes into the queries' rows, or into the norms of queries and keys.
  *
- * Models with LayerNorm are left as they are.
+ * A matrix that a file holds in groups of codes keeps its columns, and with them its codes; a row's factor goes into its
+ * steps. Models with LayerNorm are left as they are.
  */
 export function equalized(weights: Weights): Weights {
   if (!isEqualizable(weights.recipe)) return weights;
@@ -276,6 +212,7 @@ export function equalized(weights: Weights): Weights {
   return {
     recipe: weights.recipe,
     config: weights.config,
+    dtypes: (name) => weights.dtypes(name),
     matrix: (name) => equalizer.matrix(name),
     vector: (name) => equalizer.vector(name),
     bias: (name) => equalizer.bias(name),
