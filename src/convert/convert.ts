@@ -159,7 +159,7 @@ async function writeModel(
   if (text.length > MAX_MANIFEST_BYTES)
     throw new EdgeformerError(
       "unsupported_model",
-      `model.json would have ${text.length} bytes, and at most ${MAX_MANIFEST_BYTES} are read: is the chat template that long?`,
+      `model.json would have ${text.length} bytes, and at most ${MAX_MANIFEST_BYTES} are read: is its name or its chat template that long?`,
     );
   await writeFile(join(directory, "model.json"), text);
   await writeFile(join(directory, "README.md"), modelCard(manifest));

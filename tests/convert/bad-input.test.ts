@@ -101,7 +101,7 @@ describe("a bad checkpoint is one clear sentence, exit code 1, and nothing left 
       "a chat template that model.json cannot hold",
       ({ write }) =>
         write("tokenizer_config.json", JSON.stringify({ chat_template: `{# ${"x".repeat(4_200_000)} #}` })),
-      "is the chat template that long?",
+      "chat_template: the chat template",
     ],
     [
       "integer weights",
@@ -160,6 +160,13 @@ describe("a bad checkpoint is one clear sentence, exit code 1, and nothing left 
     ).toHaveLength(1);
     expect(readdirSync(models)).toEqual([]);
   });
+});
+
+test("a model.json that no load would read is not written", async () => {
+  mkdirSync(models);
+  const name = "x".repeat(4_200_000);
+  await expect(convert({ source: GOOD, out, name })).rejects.toThrow("at most 4194304 are read: is its name");
+  expect(readdirSync(models)).toEqual([]);
 });
 
 describe("a head for another task than text", () => {
