@@ -1,8 +1,9 @@
-// What a DistilGPT-2-shaped model costs in workerd, in memory and until its first token; docs/deploy.md quotes it.
+// What a model costs in workerd, in memory and until its first token; docs/deploy.md quotes it.
 import { writeFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, parseManifest, planMemory } from "../../src/index.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../../tests/worker/harness.ts";
 import { modelDirectory } from "../models.ts";
@@ -12,7 +13,9 @@ import { type Resident, workerdCpuMs, workerdMemory } from "./resident.ts";
 
 const HELP = `Measures the Worker with a DistilGPT-2-shaped model in workerd, and writes bench/memory/results.json.
 
-  npm run memory -- [--rounds 5]     in bench/, on Linux, after npm run build`;
+  npm run memory -- [--rounds 5]     in bench/, on Linux, after npm run build
+  npm run memory -- --model DIR [--context 768] [--memory-limit 110000000]
+                                     the memory of any model, which is printed only`;
 
 const RESULTS = fileURLToPath(new URL("results.json", import.meta.url));
 const TOKENS = 1000;
@@ -32,8 +35,9 @@ async function within<T>(
   bundle: string,
   model: string,
   use: (worker: RunningWorker) => Promise<T>,
+  vars: Record<string, string> = {},
 ): Promise<T> {
-  const worker = await startWorker(bundle, { model });
+  const worker = await startWorker(bundle, { model, vars });
   try {
     return await use(worker);
   } finally {
@@ -90,7 +94,13 @@ async function measureCpu(bundle: string, model: string) {
 }
 
 /** A process with an empty Worker, then one with the model: what the second has above the first. */
-async function measureMemory(bundle: string, empty: string, model: string) {
+async function measureMemory(
+  bundle: string,
+  empty: string,
+  model: string,
+  tokens: number,
+  vars?: Record<string, string>,
+) {
   const baseline = await within(empty, model, async (worker) => {
     await (await fetch(new URL("/asset", worker.url))).text();
     return workerdMemory();
@@ -103,17 +113,18 @@ async function measureMemory(bundle: string, empty: string, model: string) {
       peak: peak - baseline.total,
     };
   };
-  return within(bundle, model, async (worker) => {
+  const measure = async (worker: RunningWorker) => {
     await json(worker, "/health");
     const started = above();
     const { model: state } = await json<{ model: State }>(worker, "/ready");
     const loaded = above();
-    await generate(worker, TOKENS);
+    await generate(worker, tokens);
     const generated = above();
     // Eight sequences at once use every KV block and all of the scratch.
-    await Promise.all(Array.from({ length: 8 }, (_, i) => generate(worker, 150 + i)));
+    await Promise.all(Array.from({ length: 8 }, (_, i) => generate(worker, Math.floor(tokens / 7) + i)));
     return { baseline, started, loaded, generated, full: above(), state };
-  });
+  };
+  return within(bundle, model, measure, vars);
 }
 
 interface State {
@@ -145,38 +156,77 @@ async function measureTimes(bundle: string, empty: string, model: string, rounds
   return Object.fromEntries(Object.entries(times).map(([kind, values]) => [kind, median(values)]));
 }
 
-const at = process.argv.indexOf("--rounds");
-if (process.argv.includes("--help")) {
+const { values: flags } = parseArgs({
+  options: {
+    help: { type: "boolean" },
+    rounds: { type: "string", default: "5" },
+    model: { type: "string" },
+    context: { type: "string" },
+    "memory-limit": { type: "string" },
+  },
+});
+if (flags.help) {
   console.error(HELP);
   process.exit(0);
 }
-const rounds = at === -1 ? 5 : Number(process.argv[at + 1]);
-const model = await modelDirectory(SHAPES.distilgpt2!);
-const manifest = parseManifest(JSON.parse(await readFile(join(model, "model.json"), "utf8")));
-const plan = planMemory(manifest, { memoryLimit: ISOLATE_WASM_BYTES });
-const bundle = await buildWorker();
-const empty = await emptyWorker();
-try {
-  const runs = [];
-  for (let round = 0; round < rounds; round++) runs.push(await measureMemory(bundle, empty, model));
+const rounds = Number(flags.rounds);
+
+function printRow(name: string, { total, anonymous, peak }: Resident): void {
+  console.error(
+    `${name.padEnd(26)} ${(total / MB).toFixed(1).padStart(6)} MB, peak ${(peak / MB).toFixed(1)}, of it heaps and wasm ${(anonymous / MB).toFixed(1)}`,
+  );
+}
+
+type Memory = Awaited<ReturnType<typeof measureMemory>>;
+
+function printMemory(memory: Memory, tokens: number): void {
+  printRow("an empty Worker", memory.baseline);
+  printRow("above it: started", memory.started);
+  printRow("loaded", memory.loaded);
+  printRow(`after ${tokens} tokens`, memory.generated);
+  printRow("eight sequences", memory.full);
+}
+
+/** The median of as many processes by what they have after `tokens` tokens, and the range of that. */
+async function medianMemory(bundle: string, empty: string, model: string, tokens: number, vars = {}) {
+  const runs: Memory[] = [];
+  for (let round = 0; round < rounds; round++)
+    runs.push(await measureMemory(bundle, empty, model, tokens, vars));
   runs.sort((a, b) => a.generated.total - b.generated.total);
-  const memory = runs[runs.length >> 1]!;
-  const range = [runs[0]!.generated.total, runs.at(-1)!.generated.total] as const;
+  return {
+    memory: runs[runs.length >> 1]!,
+    range: [runs[0]!.generated.total, runs.at(-1)!.generated.total] as const,
+  };
+}
+
+/** The memory of a model that somebody names. */
+async function measureNamed(bundle: string, empty: string, model: string): Promise<void> {
+  const { context, "memory-limit": memoryLimit } = flags;
+  const vars = {
+    ...(context && { CONTEXT: context }),
+    ...(memoryLimit && { MEMORY_LIMIT: memoryLimit }),
+  };
+  const tokens = Math.min(TOKENS, (Number(context) || TOKENS) - 24);
+  const { memory, range } = await medianMemory(bundle, empty, model, tokens, vars);
+  printMemory(memory, tokens);
+  const megabytes = range.map((bytes) => (bytes / MB).toFixed(1));
+  console.error(
+    `the median of ${rounds} processes, from ${megabytes.join(" to ")} MB; wasm memory ${memory.state.memory_bytes}, context ${memory.state.context}`,
+  );
+}
+
+async function measureShape(bundle: string, empty: string): Promise<void> {
+  const model = await modelDirectory(SHAPES.distilgpt2!);
+  const manifest = parseManifest(JSON.parse(await readFile(join(model, "model.json"), "utf8")));
+  const plan = planMemory(manifest, { memoryLimit: ISOLATE_WASM_BYTES });
+  const { memory, range } = await medianMemory(bundle, empty, model, TOKENS);
   const cpu = {
     distilgpt2: await measureCpu(bundle, model),
     fable: await measureCpu(bundle, await modelDirectory(SHAPES.fable!)),
   };
   const times = await measureTimes(bundle, empty, model, rounds);
   const predicted = { wasm: plan.bytes, total: plan.bytes + JAVASCRIPT_BYTES };
-  const row = (name: string, { total, anonymous, peak }: Resident) =>
-    console.error(
-      `${name.padEnd(26)} ${(total / MB).toFixed(1).padStart(6)} MB, peak ${(peak / MB).toFixed(1)}, of it heaps and wasm ${(anonymous / MB).toFixed(1)}`,
-    );
-  row("an empty Worker", memory.baseline);
-  row("above it: started", memory.started);
-  row("loaded", memory.loaded);
-  row(`after ${TOKENS} tokens`, memory.generated);
-  row("eight sequences", memory.full);
+  printMemory(memory, TOKENS);
   console.error(
     `the median of ${rounds} processes; after ${TOKENS} tokens from ${(range[0] / MB).toFixed(1)} to ${(range[1] / MB).toFixed(1)} MB\n` +
       `wasm memory ${memory.state.memory_bytes}, predicted ${predicted.wasm}; total predicted ${(predicted.total / MB).toFixed(1)} MB; context ${memory.state.context}\n` +
@@ -184,6 +234,13 @@ try {
       `CPU milliseconds of a load and of a token: ${JSON.stringify(cpu)}`,
   );
   writeFileSync(RESULTS, `${JSON.stringify({ ...memory, range, predicted, cpu, times }, null, 1)}\n`);
+}
+
+const bundle = await buildWorker();
+const empty = await emptyWorker();
+try {
+  if (flags.model !== undefined) await measureNamed(bundle, empty, flags.model);
+  else await measureShape(bundle, empty);
 } finally {
   await removeBundle(bundle);
   await rm(empty, { recursive: true });
