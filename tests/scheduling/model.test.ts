@@ -24,7 +24,6 @@ describe("a prompt", () => {
     [[0.5], "prompt[0] is 0.5"],
     [[1, 50_257], "prompt[1] is 50257"],
     [[], "empty"],
-    ["", "empty"],
     [7, "must be a string or an array"],
     [null, "must be a string or an array"],
   ])("that is %o is refused: %s", async (prompt, message) => {
@@ -34,6 +33,12 @@ describe("a prompt", () => {
         message: expect.stringContaining(message),
       });
   });
+});
+
+test("an empty text is the beginning of a new one", async () => {
+  const { bosTokenId } = model.manifest.recipe;
+  const begun = await model.complete([bosTokenId!], OPTIONS);
+  expect((await model.complete("", OPTIONS)).ids).toEqual(begun.ids);
 });
 
 describe("a seed", () => {

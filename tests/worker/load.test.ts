@@ -9,11 +9,13 @@ const PART = "weights.00.bin";
 let bundle: string;
 let manifest: string;
 let weights: Uint8Array;
+let tokenizer: Uint8Array;
 let running: RunningWorker | undefined;
 
 beforeAll(async () => {
   bundle = await buildWorker();
   manifest = await readFile(join(bundledModel(), "model.json"), "utf8");
+  tokenizer = new Uint8Array(await readFile(join(bundledModel(), "tokenizer.bin")));
   weights = new Uint8Array(await readFile(join(bundledModel(), PART)));
 }, 60_000);
 afterEach(async () => {
@@ -26,6 +28,7 @@ type Files = Record<string, () => Response | Promise<Response>>;
 
 const good = (): Files => ({
   "model.json": () => new Response(manifest),
+  "tokenizer.bin": () => new Response(tokenizer as Uint8Array<ArrayBuffer>),
   [PART]: () => new Response(weights as Uint8Array<ArrayBuffer>),
 });
 
@@ -163,7 +166,7 @@ describe("loading", () => {
     expect(state.model).toMatchObject({ status: "loading", total_bytes: weights.length });
     open();
     for (const response of await Promise.all(requests)) expect(response.status).toBe(200);
-    expect(worker.opened).toEqual(["model.json", PART]);
+    expect(worker.opened).toEqual(["model.json", "tokenizer.bin", PART]);
     expect(worker.log.filter((line) => line.event === "model_loaded")).toHaveLength(1);
   });
 
@@ -201,6 +204,6 @@ describe("loading", () => {
     await health(worker);
     open();
     expect((await second).status).toBe(200);
-    expect(worker.opened).toEqual(["model.json", PART]);
+    expect(worker.opened).toEqual(["model.json", "tokenizer.bin", PART]);
   });
 });
