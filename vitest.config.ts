@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /** What needs more than Node and a few minutes has a project of its own; see the `test:…` scripts. */
-const APART = ["slow", "browser", "runtimes"];
+const APART = ["slow", "real", "browser", "runtimes"];
 
 export default defineConfig({
   test: {

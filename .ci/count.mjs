@@ -8,10 +8,11 @@ for (const suite of suites) {
   const [name, code] = suite.split("=");
   const report = await readFile(`${directory}/${name}.json`, "utf8")
     .then(JSON.parse)
-    .catch(() => ({ numPassedTests: 0, numFailedTests: 0 }));
+    .catch(() => ({ numPassedTests: 0, numFailedTests: 0, numPendingTests: 0 }));
   // A check before the tests, or a file that does not load, fails without a failed test.
   const suiteFailed = report.numFailedTests || Number(code !== "0");
-  console.log(`${name}: ${report.numPassedTests} passed, ${suiteFailed} failed`);
+  const skipped = report.numPendingTests > 0 ? `, ${report.numPendingTests} skipped` : "";
+  console.log(`${name}: ${report.numPassedTests} passed, ${suiteFailed} failed${skipped}`);
   passed += report.numPassedTests;
   failed += suiteFailed;
 }
