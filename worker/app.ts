@@ -151,17 +151,19 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   });
 
   app.on("POST", versioned("/tokenize"), async (c) => {
-    const request = await readBody(c.req.raw, tokenizeRequest, readConfig(c.env).MAX_BODY_BYTES);
+    const config = readConfig(c.env);
+    const request = await readBody(c.req.raw, tokenizeRequest, config.MAX_BODY_BYTES);
     const model = await modelOf(c);
     checkModelName(model, request.model);
-    return c.json(tokenize(model, request));
+    return c.json(tokenize(model, request, config));
   });
 
   app.on("POST", versioned("/detokenize"), async (c) => {
-    const request = await readBody(c.req.raw, detokenizeRequest, readConfig(c.env).MAX_BODY_BYTES);
+    const config = readConfig(c.env);
+    const request = await readBody(c.req.raw, detokenizeRequest, config.MAX_BODY_BYTES);
     const model = await modelOf(c);
     checkModelName(model, request.model);
-    return c.json(detokenize(model, request));
+    return c.json(detokenize(model, request, config));
   });
 
   if (options.page) mountPage(app, { files: options.page, engineDigest, modelOf, source });

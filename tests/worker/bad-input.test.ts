@@ -216,12 +216,13 @@ describe("tokenize and detokenize", () => {
     ["/tokenize", {}, "prompt"],
     ["/tokenize", { prompt: "a", content: "a" }, "prompt"],
     ["/tokenize", { prompt: 1 }, "prompt"],
-    ["/tokenize", { prompt: "a".repeat(70_000) }, "prompt"],
+    ["/tokenize", { prompt: "a b".repeat(70_000) }, "prompt"],
     ["/tokenize", { text: "a" }, "text"],
     ["/detokenize", {}, "tokens"],
     ["/detokenize", { tokens: "a" }, "tokens"],
     ["/detokenize", { tokens: [50_257] }, "tokens"],
     ["/detokenize", { tokens: [-1] }, "tokens"],
+    ["/detokenize", { tokens: Array(65_537).fill(0) }, "tokens"],
   ])("%s %j", async (path, body, param) => {
     expect(await refusal(await worker.post(path, body), 400)).toMatchObject({ param });
   });

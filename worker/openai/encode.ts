@@ -43,29 +43,15 @@ export function encodeOptions({ add_special_tokens, allow_special_tokens }: Text
   return { addSpecialTokens: add_special_tokens ?? true, allowSpecial: allow_special_tokens ?? false };
 }
 
-/** @throws HttpError 400 */
-function checkText(model: Model, text: string): void {
-  if (!model.tokenizer)
-    throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
-  refuseTooLong(model, text.length);
-}
-
 /**
- * A text's token ids. A text that cannot fit the context is refused without tokenizing it.
- *
- * @throws HttpError 400
- */
-export function encodeText(model: Model, text: string, options?: EncodeOptions): number[] {
-  checkText(model, text);
-  return model.tokenizer!.encode(text, options);
-}
-
-/**
- * The same of a prompt, where an empty text is the beginning of a new one.
+ * The token ids of a prompt, where an empty text is the beginning of a new one. A text that cannot fit the context is
+ * refused without tokenizing it.
  *
  * @throws HttpError 400
  */
 export function encodePrompt(model: Model, text: string, options?: EncodeOptions): number[] {
-  checkText(model, text);
+  if (!model.tokenizer)
+    throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
+  refuseTooLong(model, text.length);
   return model.encodePrompt(text, options);
 }
