@@ -104,7 +104,7 @@ export function describeFidelity(fidelity: Fidelity): string {
 /** Whether and how a model fits an isolate, as one line. */
 export function describeIsolate(isolate: IsolateMemory | null, { recipe }: Manifest | Inspection): string {
   if (!isolate)
-    return "does not fit a 128 MB isolate: use a smaller model there (DistilGPT-2 has 82 M parameters), or run this one in Node.js";
+    return "does not fit a 128 MB isolate: use a smaller model there or one in four bits (a Q4_1 GGUF file of SmolLM2-135M fits), or run this one in Node.js";
   const { context, kvBlocks, bytes, totalBytes } = isolate;
   const extent = context === recipe.maxPositions ? "its full context" : `a context of ${context} tokens`;
   return `fits a 128 MB isolate at ${extent}: ${formatBytes(bytes)} of WebAssembly memory with ${kvBlocks} KV blocks of ${BLOCK_POSITIONS} tokens, about ${formatBytes(totalBytes)} with JavaScript`;

@@ -48,7 +48,7 @@ function redirect(command: Command, io: CliIo): void {
 
 function buildProgram(io: CliIo, signal: AbortSignal | undefined): Command {
   const program = new Command("edgeformer")
-    .description("GPT-2-family models in a WebAssembly isolate")
+    .description("small language models in a WebAssembly isolate")
     .version(version())
     .showHelpAfterError("(--help shows what there is)")
     .addCommand(convertCommand(io, signal))

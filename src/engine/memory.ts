@@ -146,7 +146,7 @@ export function planMemory(model: ModelLayout, options: MemoryOptions = {}): Mem
         `but ${megabytes(limit)} are allowed: ` +
         (shape.weightBytes < limit && context > shortest
           ? "choose a shorter context or a smaller model, or raise memoryLimit"
-          : "use a smaller model (DistilGPT-2, with 82 M parameters, fits a 128 MB isolate), or raise memoryLimit where there is more memory"),
+          : "use a smaller model or one in four bits (SmolLM2-135M as a Q4_1 GGUF file fits a 128 MB isolate, and so does DistilGPT-2 in eight bits), or raise memoryLimit where there is more memory"),
     );
   }
   const blocksPerSequence = blocksFor(context);
