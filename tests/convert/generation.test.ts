@@ -38,7 +38,7 @@ describe("generation_config.json", () => {
     ["no sampling", { do_sample: false }, { temperature: 0 }],
     ["numbers though there is no sampling", { do_sample: false, temperature: 0.6 }, { temperature: 0.6 }],
   ])("%s", async (_, json, expected) => {
-    expect(await read(json)).toMatchObject({ generation: expected, warnings: [] });
+    expect(await read(json)).toMatchObject({ settings: expected, warnings: [] });
   });
 
   test.each<[string, unknown, RegExp]>([
