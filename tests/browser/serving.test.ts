@@ -23,6 +23,7 @@ const CLOSED = [
   "/page/runner.js",
   "/page/engine.wasm",
   "/page/model/model.json",
+  "/page/model/tokenizer.bin",
   "/page/model/weights.00.bin",
 ];
 
@@ -82,7 +83,7 @@ describe.runIf(canRun)("serving the page", () => {
   });
 
   test("with PUBLIC_MODEL gives out the model's files and no others, within the rate limit", async () => {
-    const { url } = await start({ vars: { PUBLIC_MODEL: "true" }, rateLimit: 7 });
+    const { url } = await start({ vars: { PUBLIC_MODEL: "true" }, rateLimit: 8 });
     for (const path of CLOSED) expect((await fetch(new URL(path, url))).status, path).toBe(200);
     for (const path of ["/page/model/README.md", "/page/model/..%2fmodel.json"])
       expect((await fetch(new URL(path, url))).status, path).toBe(404);
