@@ -53,7 +53,8 @@ function planPrompt(model: Model, prompt: string | number[], request: Completion
 export function planCompletion(model: Model, request: CompletionRequest, config: Config): Plan {
   // The core would refuse these at its first step, when an echo may already have been sent.
   resolveOptions(generateOptions(request), model.manifest.recipe.vocabSize, model.manifest.generation);
-  if (!model.tokenizer && request.stop !== undefined)
+  // An empty text or list asks for nothing.
+  if (!model.tokenizer && request.stop?.length)
     throw invalidField("stop", "This model has no tokenizer: use stop_token_ids.");
   const candidates = request.best_of ?? request.n;
   if (candidates > config.MAX_CHOICES)
