@@ -40,7 +40,7 @@ function nodeDigest(): StreamingDigest {
 }
 
 /** The package's root: the nearest folder above this file with a package.json. */
-function packageRoot(): string {
+export function packageRoot(): string {
   let directory = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(directory, "package.json"))) directory = dirname(directory);
   return directory;
