@@ -3,6 +3,7 @@
 
 export { factor } from "./factor";
 export { multiplyPanel } from "./panel";
+export { refinePanel } from "./refine";
 export { roundPanel } from "./round";
 export { solvePanel } from "./solve";
 export { fitSteps } from "./steps";

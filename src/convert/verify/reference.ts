@@ -11,6 +11,8 @@ export interface ReferenceObserver {
   onLayer?: (layer: number, hiddenStates: Float64Array) => void;
   /** The rows [tokens, columns] that a matrix of the recipe is multiplied with. */
   onInput?: (name: string, rows: Float64Array) => void;
+  /** Multiplies rows [tokens, columns] with a matrix of the recipe, in place of the reference; without the bias. */
+  product?: (name: string, rows: Float64Array) => Promise<Float64Array>;
 }
 
 /**
@@ -35,7 +37,7 @@ export async function referenceStates(
   };
   const multiplied = (name: string, input: Float64Array) => {
     observer.onInput?.(name, input);
-    return linear(weights, name, input);
+    return linear(weights, name, input, observer.product);
   };
   for (const layer of recipe.layers.keys()) {
     const name = (role: string) => `blocks.${layer}.${role}`;
@@ -105,14 +107,19 @@ async function multiply(matrix: Matrix, x: Float64Array, out: Float64Array): Pro
   }
 }
 
-async function linear(weights: Weights, name: string, x: Float64Array): Promise<Float64Array> {
+async function linear(
+  weights: Weights,
+  name: string,
+  x: Float64Array,
+  product?: ReferenceObserver["product"],
+): Promise<Float64Array> {
   const matrix = await weights.matrix(name);
-  const out = new Float64Array((x.length / matrix.columns) * matrix.rows);
+  const out = product ? await product(name, x) : new Float64Array((x.length / matrix.columns) * matrix.rows);
   if (tensorOf(weights.recipe, name)?.bias) {
     const bias = await weights.bias(name);
-    for (let start = 0; start < out.length; start += bias.length) out.set(bias, start);
+    for (let i = 0; i < out.length; i++) (out[i] as number) += bias[i % bias.length] as number;
   }
-  await multiply(matrix, x, out);
+  if (!product) await multiply(matrix, x, out);
   return out;
 }
 
