@@ -13,7 +13,7 @@ describe("a calibration text of the model's own", () => {
       expect(windows.length).toBeGreaterThan(1);
       for (const ids of windows) {
         expect(ids.length).toBe(model.context);
-        expect(ids[0]).toBe(recipe.bosTokenId ?? recipe.eosTokenIds[0]);
+        expect(ids[0]).toBe(recipe.bosTokenId ?? recipe.eosTokenIds[0] ?? 0);
         expect(ids.every((id) => id >= 0 && id < recipe.vocabSize)).toBe(true);
       }
       expect(new Set(windows.map((ids) => ids.join())).size).toBe(windows.length);

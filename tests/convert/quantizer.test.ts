@@ -73,6 +73,8 @@ describe("the quantizer's arithmetic", () => {
     const [a, b] = [gaussian(tokens * columns, 3), gaussian(tokens * columns, 4)];
     const expected = naiveProduct(transposed(a, columns), transposed(b, columns), tokens);
     expectClose(quantizer.moments(a, b, columns), expected, 1e-5);
+    const own = naiveProduct(transposed(a, columns), transposed(a, columns), tokens);
+    expectClose(quantizer.moments(a, a, columns), own, 1e-5);
   });
 
   test.each([1, 2, 3, 5, 32, 67])("decomposes second moments of %i columns", (columns) => {

@@ -145,7 +145,7 @@ export class Quantizer {
     });
   }
 
-  /** Σ over tokens of aᵀ·b: [columns, columns], of a and b [tokens, columns]. */
+  /** Σ over tokens of aᵀ·b: [columns, columns], of a and b [tokens, columns]. Where they are the same, half is mirrored. */
   moments(a: Float32Array, b: Float32Array, columns: number): Float32Array {
     return this.#scope(() => {
       const tokens = a.length / columns;
@@ -162,19 +162,15 @@ export class Quantizer {
         const from = this.#floats(panel, tokens * PANEL).fill(0);
         for (let t = 0; t < tokens; t++)
           for (let i = 0; i < count; i++) from[t * PANEL + i] = b[t * columns + first + i] as number;
-        this.#wasm.multiplyPanel(
-          panel,
-          tokens,
-          coefficients,
-          tokens * 4,
-          evenColumns,
-          sums + first * 4,
-          width * 4,
-        );
+        const rows = a === b ? Math.min(evenColumns, first + PANEL) : evenColumns;
+        this.#wasm.multiplyPanel(panel, tokens, coefficients, tokens * 4, rows, sums + first * 4, width * 4);
       }
       const all = this.#floats(sums, evenColumns * width);
       const out = new Float32Array(columns * columns);
       for (let k = 0; k < columns; k++) out.set(all.subarray(k * width, k * width + columns), k * columns);
+      if (a === b)
+        for (let k = 0; k < columns; k++)
+          for (let i = 0; i < k; i++) out[k * columns + i] = out[i * columns + k] as number;
       return out;
     });
   }

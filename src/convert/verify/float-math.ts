@@ -17,7 +17,7 @@ const W_ROWS = 4;
  */
 export function multiplyAdd(
   x: Float64Array,
-  w: Float32Array,
+  w: Float32Array | Float64Array,
   out: Float64Array,
   T: number,
   N: number,

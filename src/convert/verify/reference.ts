@@ -1,5 +1,6 @@
 import { fusedRows, type Recipe, type TensorSpec } from "../../architectures/recipe.ts";
 import type { Matrix, Weights } from "../weights.ts";
+import { attend } from "./float-attention.ts";
 import { ACTIVATION_FUNCTIONS, layerNorm, multiplyAdd, rmsNorm, rotate } from "./float-math.ts";
 
 /** Floats of a matrix that are in memory at once. */
@@ -160,43 +161,4 @@ async function prepareHeads(
         if (weight) qkv.set(rmsNorm(qkv.subarray(start, start + headSize), weight, normEpsilon), start);
         if (frequencies) rotate(qkv, start, position, frequencies);
       }
-}
-
-/** Causal attention of one window: `length` rows of queries, keys and values side by side from row `first` on. */
-function attend(
-  qkv: Float64Array,
-  out: Float64Array,
-  first: number,
-  length: number,
-  recipe: Recipe,
-  layer: number,
-): void {
-  const { numHeads, numKeyValueHeads, headSize } = recipe;
-  const { key, value, total } = fusedRows(recipe);
-  const { scoreScale, window } = recipe.layers[layer]!;
-  const scores = new Float64Array(length);
-  for (let head = 0; head < numHeads; head++) {
-    const shared = Math.floor((head * numKeyValueHeads) / numHeads) * headSize;
-    for (let t = 0; t < length; t++) {
-      const oldest = Math.max(0, t - (window || length) + 1);
-      const q = (first + t) * total + head * headSize;
-      let largest = Number.NEGATIVE_INFINITY;
-      for (let s = oldest; s <= t; s++) {
-        const k = (first + s) * total + key + shared;
-        let dot = 0;
-        for (let i = 0; i < headSize; i++) dot += (qkv[q + i] as number) * (qkv[k + i] as number);
-        scores[s] = dot * scoreScale;
-        largest = Math.max(largest, dot * scoreScale);
-      }
-      let sum = 0;
-      for (let s = oldest; s <= t; s++) sum += scores[s] = Math.exp((scores[s] as number) - largest);
-      const target = (first + t) * numHeads * headSize + head * headSize;
-      for (let s = oldest; s <= t; s++) {
-        const v = (first + s) * total + value + shared;
-        const probability = (scores[s] as number) / sum;
-        for (let i = 0; i < headSize; i++)
-          (out[target + i] as number) += probability * (qkv[v + i] as number);
-      }
-    }
-  }
 }
