@@ -16,7 +16,7 @@
 //
 // Per 32 weights that is three shifts, four multiply-adds and four additions, where int8 takes two, four and four. A
 // group's end adds 40 vector instructions to 176. So four bits are slower where weights come from the cache (0.77 of
-// int8 on an Intel Xeon, Node 20 and 24 alike), and faster where they come from memory (1.6).
+// int8 on an Intel Xeon, Node 20 and 24 alike), and faster where they come from memory (1.2 to 2, as memory is busy).
 
 import { BLOCK_COLUMNS } from "../abi";
 import { GROUP_COLUMNS, FOUR_BIT_GROUP_STRIPS, FOUR_BIT_STEP_BYTES, FOUR_BIT_TILE_ROWS } from "../four-bit";
