@@ -13,6 +13,7 @@ const EXAMPLES = `
 Examples:
   $ edgeformer convert distilbert/distilgpt2 --out models/distilgpt2
   $ edgeformer convert roneneldan/TinyStories-33M --out models/tinystories --verify
+  $ edgeformer convert HuggingFaceTB/SmolLM2-135M-Instruct --bits 4 --out models/smollm2
   $ edgeformer convert me/private-gpt2 --revision v2 --out models/mine     (with HF_TOKEN set)
   $ edgeformer convert ./my-gpt2 --lora ./my-adapter --out models/my-gpt2
   $ edgeformer convert ./my-gpt2/pytorch_model.bin --out models/my-gpt2
@@ -36,6 +37,8 @@ interface ConvertFlags {
   name?: string;
   force?: boolean;
   lora?: string;
+  bits?: number;
+  calibrate?: string;
   verify?: boolean | string;
   revision?: string;
   token?: string;
@@ -48,10 +51,14 @@ function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], un
   };
 }
 
+async function readText(path: string): Promise<{ name: string; text: string }> {
+  const name = basename(path);
+  return { name, text: new TextDecoder().decode(await readWhole(path, name, MAX_TEXT_BYTES)) };
+}
+
 async function verifyText(verify: boolean | string | undefined): Promise<ConvertOptions["verify"]> {
   if (typeof verify !== "string") return verify ? true : undefined;
-  const name = basename(verify);
-  return { name, text: new TextDecoder().decode(await readWhole(verify, name, MAX_TEXT_BYTES)) };
+  return readText(verify);
 }
 
 function summary(manifest: Manifest, out: string): string {
@@ -75,6 +82,8 @@ async function runConvert(
       out,
       ...given({ file, name, force, lora, revision, signal }),
       ...given({
+        bits: flags.bits as ConvertOptions["bits"],
+        calibrate: flags.calibrate === undefined ? undefined : await readText(flags.calibrate),
         verify: await verifyText(flags.verify),
         token: flags.token ?? process.env.HF_TOKEN,
         hubUrl: process.env.HF_ENDPOINT,
@@ -104,7 +113,9 @@ export function convertCommand(io: CliIo, signal?: AbortSignal): Command {
     .option("--name <name>", "the model's name (default: the last part of --out)")
     .option("--force", "replace the model that is at --out")
     .option("--lora <adapter>", "a LoRA adapter in peft's layout to merge: a directory or an id")
-    .option("--verify [file]", "measure int8 against float32 on a text (default: a bundled fairy tale)")
+    .option("--bits <number>", "8, or 4 for the matrices of blocks (default: 8)", Number)
+    .option("--calibrate <file>", "with --bits 4, a text like those to come (default: the model writes one)")
+    .option("--verify [file]", "measure the result against float32 on a text (default: a bundled fairy tale)")
     .option("--revision <name>", "the hub's branch, tag or commit (default: main)")
     .option("--token <token>", "the hub's access token (default: HF_TOKEN)")
     .addHelpText("after", EXAMPLES)

@@ -1,5 +1,6 @@
 import { BLOCK_POSITIONS } from "../../assembly/abi.ts";
 import { countParameters, type Recipe } from "../architectures/recipe.ts";
+import { describeKinds } from "../convert/write/model-card.ts";
 import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
 import type { GenerationConfig } from "../format/generation.ts";
@@ -96,7 +97,7 @@ export function inspectModel(manifest: Manifest): Inspection {
 export function describeFidelity(fidelity: Fidelity): string {
   const { corpus, tokens, perplexity_int8, perplexity_float32, kl_mean, top1_agreement } = fidelity;
   return (
-    `perplexity ${perplexity_int8.toFixed(3)} in int8, ${perplexity_float32.toFixed(3)} in float32 (${corpus}, ${tokens} tokens); ` +
+    `perplexity ${perplexity_int8.toFixed(3)} converted, ${perplexity_float32.toFixed(3)} in float32 (${corpus}, ${tokens} tokens); ` +
     `mean KL ${kl_mean.toExponential(2)} nats, same likeliest token ${(top1_agreement * 100).toFixed(1)} %`
   );
 }
@@ -155,7 +156,11 @@ export function describeModel(inspection: Inspection): string {
     ["generation", describeGeneration(inspection)],
     ["context", `${recipe.maxPositions} tokens`],
     ["parameters", `${(inspection.parameters / 1e6).toFixed(1)} M`],
-    ["weights", `${formatBytes(inspection.weightBytes)} in ${inspection.parts} files`],
+    [
+      "weights",
+      `${formatBytes(inspection.weightBytes)} in ${inspection.parts} ${inspection.parts === 1 ? "file" : "files"}, ${((inspection.weightBytes * 8) / inspection.parameters).toFixed(2)} bits a parameter`,
+    ],
+    ["kinds", describeKinds(inspection)],
     [
       "source",
       provenance.revision === null

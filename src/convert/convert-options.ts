@@ -18,6 +18,13 @@ export interface ConvertOptions {
   force?: boolean;
   /** A LoRA adapter to merge: a directory or a hub id. */
   lora?: string;
+  /**
+   * Bits of the weights in blocks that the checkpoint has in floating point; the embedding and the head stay in eight.
+   * Codes that a file holds stay what they are. [8]
+   */
+  bits?: 4 | 8;
+  /** With four bits, the text to calibrate on. [one that the model writes itself] */
+  calibrate?: { name: string; text: string };
   /** Measure the result against float32: on the bundled sample, or on a text. [not measured] */
   verify?: true | { name: string; text: string };
   /** The hub's branch, tag or commit. ["main"] */

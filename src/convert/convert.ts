@@ -14,16 +14,19 @@ import {
   type Provenance,
   parseManifest,
 } from "../format/manifest.ts";
+import { openModel } from "../node/index.ts";
 import { parseTokenizerTable } from "../text/tokenizer.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { findModel } from "./find-model.ts";
 import { hashFiles } from "./formats/open.ts";
+import { fourBitsRounding } from "./four-bits.ts";
 import { withEosTokens } from "./generation-config.ts";
 import type { ByteSource } from "./inputs/bytes.ts";
-import { openModel } from "./layouts/index.ts";
+import { openModel as openSourceModel } from "./layouts/index.ts";
 import { adaptedConfig, mergeLora } from "./lora.ts";
 import { equalized } from "./quantize/equalize.ts";
 import { importRounding } from "./quantize/import-rounding.ts";
+import { plainRounding } from "./quantize/rounding.ts";
 import { checkChatTemplate } from "./tokenizers/check-template.ts";
 import type { ConvertedTokenizer } from "./tokenizers/convert-tokenizer.ts";
 import { chooseCorpus, measureFidelity } from "./verify/fidelity.ts";
@@ -54,7 +57,7 @@ async function openSource(options: ConvertOptions): Promise<OpenedSource> {
   const { onProgress, onWarning, signal } = options;
   let close = adapter?.close;
   try {
-    const model = await openModel(source, {
+    const model = await openSourceModel(source, {
       tokenizerSource,
       ...(onWarning && { onWarning }),
       ...(signal && { signal }),
@@ -125,31 +128,46 @@ async function writeModel(
     options.onProgress?.(step, done, total);
     throwIfAborted(options.signal);
   };
-  const { tensors, parts } = await writeImage(directory, equalized(weights), {
-    rounding: importRounding(({ name }) => weights.dtypes(name)),
-    onProgress: report("converting"),
-  });
-  const manifest: Manifest = {
-    format: "edgeformer",
+  const tokenizer = table === null ? undefined : parseTokenizerTable(table);
+  const described = {
+    format: "edgeformer" as const,
     version: FORMAT_VERSION,
     name: options.name ?? basename(resolve(options.out)),
     architecture: weights.recipe.architecture,
     config: weights.config,
     recipe: weights.recipe,
+    provenance: { ...provenance, sha256: await hashFiles(files, report("hashing the source")) },
+  };
+  const rounded = equalized(weights);
+  const floats =
+    options.bits === 4
+      ? await fourBitsRounding(directory, rounded, {
+          tokenizer,
+          ...(options.calibrate && { text: options.calibrate }),
+          onProgress: (step, share) => report(step)(share, 1),
+          async openEightBit(own) {
+            const image = await writeImage(own, rounded, { onProgress: report("rounding to eight bits") });
+            const model = { ...described, ...image, tokenizer: null };
+            await writeFile(join(own, "model.json"), JSON.stringify(manifestFile(model)));
+            return openModel(own, { maxSequences: 16 });
+          },
+        })
+      : plainRounding;
+  const { tensors, parts } = await writeImage(directory, rounded, {
+    rounding: importRounding(({ name }) => weights.dtypes(name), floats),
+    onProgress: report("converting"),
+  });
+  const manifest: Manifest = {
+    ...described,
     tokenizer: table === null ? null : await writeFileOf(directory, "tokenizer.bin", table),
     tensors,
     parts,
-    provenance: { ...provenance, sha256: await hashFiles(files, report("hashing the source")) },
     ...(generation && { generation }),
     ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
     ...(Object.keys(namedTemplates).length === 0 ? {} : { named_chat_templates: namedTemplates }),
   };
   if (options.verify !== undefined) {
-    const corpus = chooseCorpus(
-      manifest,
-      table === null ? undefined : parseTokenizerTable(table),
-      options.verify === true ? undefined : options.verify,
-    );
+    const corpus = chooseCorpus(manifest, tokenizer, options.verify === true ? undefined : options.verify);
     const onProgress = (share: number) => report("verifying")(share, 1);
     manifest.fidelity = await measureFidelity(directory, manifest, weights, corpus, onProgress);
   }
@@ -173,7 +191,15 @@ async function writeModel(
  * @throws EdgeformerError naming what is wrong with the source or the options
  */
 export async function convert(options: ConvertOptions): Promise<Manifest> {
-  const { out, force = false } = options;
+  const { out, force = false, bits = 8 } = options;
+  if (bits !== 4 && bits !== 8)
+    throw new EdgeformerError("invalid_option", `bits must be 4 or 8, not ${String(bits)}`, {
+      param: "bits",
+    });
+  if (options.calibrate !== undefined && bits !== 4)
+    throw new EdgeformerError("invalid_option", "a text to calibrate on is of use with four bits only", {
+      param: "calibrate",
+    });
   await checkOutput(out, force);
   const source = await openSource(options);
   try {

@@ -19,7 +19,7 @@ function plain(text: string): string {
 }
 
 /** Kinds of the matrices by the weights that they have, most first. */
-function describeKinds({ tensors }: Manifest): string {
+export function describeKinds({ tensors }: Pick<Manifest, "tensors">): string {
   const weights = new Map<WeightKind, number>();
   for (const { kind, rows, columns } of tensors)
     if (kind !== "float32") weights.set(kind, (weights.get(kind) ?? 0) + rows * columns);
