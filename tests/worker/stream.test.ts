@@ -126,7 +126,7 @@ describe("a stream is the whole completion in pieces", () => {
 describe("errors of a stream", () => {
   test("what is wrong with the request is an ordinary error", async () => {
     for (const [body, status] of [
-      [{ prompt: "" }, 400],
+      [{ prompt: [] }, 400],
       [{ prompt: "a", max_tokens: 512 }, 400],
       [{ prompt: "a", stop: [""] }, 400],
       [{ prompt: "a", model: "gpt-9" }, 404],
