@@ -6,6 +6,7 @@ import { normalize, preTokenize } from "./tokenizer-settings.ts";
 import { readTokenizerTable, type TokenizerTable } from "./tokenizer-table.ts";
 import { VocabularyIndex } from "./tokenizer-vocabulary.ts";
 
+/** How a text is read. */
 export interface EncodeOptions {
   /** Put the ids around the text that its tokenizer wants there, such as BOS. [true] */
   addSpecialTokens?: boolean;

@@ -59,8 +59,8 @@ describe("each example does what its README says, from the packed library", () =
     await example.sh(install);
     await example.serve(serve);
     expect((await example.sh(curl)).stdout).toBe(await story("Once upon a time", 120));
-    const bad = await fetch(`http://localhost:${example.port}/?prompt=&seed=1`);
-    expect([bad.status, await bad.text()]).toEqual([400, expect.stringContaining("the prompt is empty")]);
+    const bad = await fetch(`http://localhost:${example.port}/?prompt=Hi&seed=-1.5`);
+    expect([bad.status, await bad.text()]).toEqual([400, expect.stringContaining("seed")]);
   });
 
   test("worker-rank", async () => {
