@@ -111,7 +111,7 @@ export const M_GATED = 42;
 export const M_EMBEDDING_SCALE = 43;
 /** Channels of a head that rotary embedding turns; 0 for a model without. */
 export const M_ROTARY_SIZE = 44;
-/** Bytes of the KV cache of one layer, and of one plane within it (layers/attention.ts). */
+/** Bytes of the KV cache of one layer, and of one plane within it (layers/kv-cache.ts). */
 export const M_KV_LAYER_BYTES = 45;
 export const M_KV_PLANE = 46;
 /** Bytes from one sequence slot's block table to the next. */

@@ -45,7 +45,7 @@ export const REGION_PAIRS = 5;
 export const REGION_TOP = 6;
 /** The weights, as they are on disk. */
 export const REGION_WEIGHTS = 7;
-/** The KV cache (layers/attention.ts). */
+/** The KV cache (layers/kv-cache.ts). */
 export const REGION_KV = 8;
 /** Hidden states between the layers, float32 [rows, hiddenSize]. */
 export const REGION_RESIDUAL = 9;

@@ -35,7 +35,8 @@ const ENTRY = `
   export { cosine, sine } from "./assembly/kernels/trigonometry";
   export { layerNorm, rmsNorm } from "./assembly/layers/norm";
   export { prepareRotary, rotate } from "./assembly/layers/rope";
-  export { attend, storeKeyValue } from "./assembly/layers/attention";
+  export { attend } from "./assembly/layers/attention";
+  export { storeKeyValue } from "./assembly/layers/kv-cache";
   export { random, seed } from "./assembly/sampling/pcg32";
   export { addBias, logSumExp, penalize, sample, topLogits } from "./assembly/sampling/sampler";
 
