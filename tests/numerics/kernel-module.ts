@@ -1,8 +1,5 @@
 // The engine's sources compiled with an entry that also exports what index.ts keeps to itself, so that each
 // kernel can be held against its naive twin alone.
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import asc from "assemblyscript/asc";
 import {
   ARENA_START,
   KIND_FLOAT32,
@@ -25,6 +22,7 @@ import { packFourBit } from "../../src/convert/write/pack4.ts";
 import { alignUp } from "../../src/format/align.ts";
 import { KINDS } from "../../src/format/kinds.ts";
 import type { FourBitCodes, SteppedCodes } from "../reference/codes.ts";
+import { compileKernels } from "./compile-kernels.ts";
 
 const ENTRY = `
   import { activate4, exp4 } from "./assembly/kernels/math";
@@ -107,25 +105,6 @@ export interface Kernels {
   activate(x: number, out: number, count: number, kind: number): void;
 }
 
-async function compile(): Promise<Uint8Array<ArrayBuffer>> {
-  let binary: Uint8Array<ArrayBuffer> | undefined;
-  const { error, stderr } = await asc.main(
-    ["kernels.ts", "--config", "asconfig.json", "--target", "release", "--outFile", "kernels.wasm"],
-    {
-      readFile: (name, directory) => {
-        if (name === "kernels.ts") return ENTRY;
-        const path = join(directory, name);
-        return existsSync(path) ? readFileSync(path, "utf8") : null;
-      },
-      writeFile: (name, contents) => {
-        if (name === "kernels.wasm") binary = Uint8Array.from(contents as Uint8Array);
-      },
-    },
-  );
-  if (error || binary === undefined) throw new Error(`the kernels do not compile: ${stderr.toString()}`);
-  return binary;
-}
-
 /** Memory for one test after another: `take` hands out aligned, zeroed bytes, `reset` takes all back. */
 export class KernelBench {
   readonly kernels: Kernels;
@@ -136,7 +115,7 @@ export class KernelBench {
   }
 
   static async create(bytes: number): Promise<KernelBench> {
-    const { instance } = await WebAssembly.instantiate(await compile(), {
+    const { instance } = await WebAssembly.instantiate(await compileKernels(ENTRY), {
       env: {
         abort: () => {
           throw new Error("the engine aborted");
