@@ -18,8 +18,7 @@
 // group's end adds 40 vector instructions to 176. So four bits are slower where weights come from the cache (0.77 of
 // int8 on an Intel Xeon, Node 20 and 24 alike), and faster where they come from memory (1.2 to 2, as memory is busy).
 
-import { BLOCK_COLUMNS } from "../abi";
-import { GROUP_COLUMNS, FOUR_BIT_GROUP_STRIPS, FOUR_BIT_STEP_BYTES, FOUR_BIT_TILE_ROWS } from "../four-bit";
+import { GROUP_COLUMNS, FOUR_BIT_STEP_BYTES } from "../four-bit";
 import { multiplyAdd } from "./dot8";
 import { sumLanesI32 } from "./math";
 
@@ -333,41 +332,5 @@ export function expand16(w: usize, columns: i32, target: usize): void {
       v128.store(target + half, i16x8.add(z3, i16x8.mul(s3, i16x8.shr_s(lanes, 12))), 16);
     }
     w += FOUR_BIT_STEP_BYTES;
-  }
-}
-
-/**
- * out[i] += scale · row `row` of a packed matrix of padded shape [n, k].
- *
- * @param out float32 [k]
- */
-export function addRow4(weights: usize, n: i32, k: i32, row: i32, scale: f32, out: usize): void {
-  const j = row & 15;
-  const strip = row / FOUR_BIT_TILE_ROWS;
-  const start = strip & ~(FOUR_BIT_GROUP_STRIPS - 1);
-  const strips = <usize>min(n / FOUR_BIT_TILE_ROWS - start, FOUR_BIT_GROUP_STRIPS);
-  const half = halfBytes4(k);
-  const plane = weights + half * ((<usize>start << 1) + (row & 16 ? strips : 0));
-  // The row's code within the lanes of a column, its sign, and the lane.
-  const shift = j & 12;
-  const sign = shift == 12 ? 8 : 0;
-  const lane = <usize>(j & 3) << 2;
-  for (let column = 0; column < k; column += BLOCK_COLUMNS) {
-    const columns = min(BLOCK_COLUMNS, k - column);
-    let at = plane + halfBytes4(column) * strips + halfBytes4(columns) * <usize>(strip - start);
-    for (let first = 0; first < columns; first += GROUP_COLUMNS) {
-      const end = at + ((<usize>min(GROUP_COLUMNS, columns - first)) << 3);
-      const step = <i32>load<u8>(end + j);
-      // Stored for u − 8 in the signed rows; here they are read as unsigned, turned by 8.
-      const offset = <i32>load<i16>(end + 16 + ((<usize>j) << 1)) - sign * step;
-      for (; at < end; at += 16, out += 8) {
-        const codes = load<u32>(at + lane) >> shift;
-        const low = <i32>((codes & 15) ^ sign);
-        const high = <i32>(((codes >> 16) & 15) ^ sign);
-        store<f32>(out, load<f32>(out) + scale * <f32>(step * low + offset));
-        store<f32>(out, load<f32>(out, 4) + scale * <f32>(step * high + offset), 4);
-      }
-      at += FOUR_BIT_STEP_BYTES;
-    }
   }
 }

@@ -1,12 +1,12 @@
 // Matrix products: int16 activations × packed weights (dot8.ts, matmul-groups.ts), made float32 and finished.
 
-import { BLOCK_COLUMNS, GROUP_STRIPS, KIND_FOUR_BIT, KIND_INT8, KIND_INT8_STEPS, M_QUANTIZED_STRIDE, MAX_ROWS, TILE_ROWS } from "../abi";
+import { BLOCK_COLUMNS, GROUP_STRIPS, KIND_FOUR_BIT, KIND_INT8, M_QUANTIZED_STRIDE, MAX_ROWS, TILE_ROWS } from "../abi";
 import { pointer } from "../descriptor";
-import { GROUP_COLUMNS } from "../four-bit";
 import { REGION_QUANTIZED, REGION_ROW_SCALES, REGION_ROW_SUMS } from "../regions";
-import { biasOf, columnsOf, kindOf, padded, scalesOf, stepsOf, stripsOf, valuesOf } from "../tensor";
+import { biasOf, columnsOf, kindOf, padded, scalesOf, stripsOf, valuesOf } from "../tensor";
 import { dot16x1, dot16x2 } from "./dot8";
-import { addRow4, halfBytes4 } from "./dot4";
+import { halfBytes4 } from "./dot4";
+import { expandBlock, panelPlace } from "./expand";
 import { multiplyCodes, prepareCodes } from "./matmul-groups";
 import { GROUP_ROWS, activationFactors, blockBytes, multiplyGroups, prepareGroups } from "./strassen";
 
@@ -166,39 +166,31 @@ function touch(weights: usize, plane: usize): void {
   store<i32>(sums, seen);
 }
 
-/** out[i] += scale · row `row` of a packed matrix; `out` is float32 [columns], padded. */
+/** out[i] += factor · row `row` of a packed matrix; `out` is float32 [columns], padded. */
 export function addRow(weight: usize, row: i32, factor: f32, out: usize): void {
   const k = padded(columnsOf(weight));
   const scale = factor * load<f32>(scalesOf(weight) + ((<usize>row) << 2));
-  if (kindOf(weight) == KIND_FOUR_BIT) {
-    addRow4(valuesOf(weight), storedStrips(weight) * TILE_ROWS, k, row, scale, out);
-    return;
-  }
   const j = row & 15;
   const strip = row >> 4;
+  if (kindOf(weight) != KIND_INT8) {
+    for (let column = 0; column < k; column += BLOCK_COLUMNS) {
+      const columns = expandBlock(weight, strip, column);
+      for (let c = 0; c < columns; c++, out += 4)
+        store<f32>(out, load<f32>(out) + scale * <f32>load<i16>(panelPlace(columns, j, c)));
+    }
+    return;
+  }
   const start = strip & ~(GROUP_STRIPS - 1);
   const group = <usize>min(stripsOf(weight) - start, GROUP_STRIPS);
   const plane = valuesOf(weight) + (<usize>start) * TILE_ROWS * (<usize>k) + (j & 8 ? group * HALF_ROWS * (<usize>k) : 0);
   const place = plane + <usize>(((j & 3) << 2) + ((j >> 2) & 1));
   const flip = j & 4 ? 0 : 0x80;
-  // Steps of the row's groups, 16 bytes apart.
-  let steps: usize = 0;
-  if (kindOf(weight) == KIND_INT8_STEPS) steps = stepsOf(weight) + (<usize>strip) * <usize>((k + GROUP_COLUMNS - 1) / GROUP_COLUMNS) * TILE_ROWS + j;
   for (let column = 0; column < k; column += BLOCK_COLUMNS) {
     const columns = <usize>min(BLOCK_COLUMNS, k - column);
     let at = place + HALF_ROWS * (group * (<usize>column) + (<usize>(strip - start)) * columns);
-    for (const end = at + columns * HALF_ROWS; at < end; ) {
-      let step = 1;
-      let groupEnd = end;
-      if (steps) {
-        step = load<u8>(steps);
-        steps += 16;
-        groupEnd = min(end, at + <usize>GROUP_COLUMNS * HALF_ROWS);
-      }
-      for (; at < groupEnd; at += 16, out += 8) {
-        store<f32>(out, load<f32>(out) + scale * <f32>(step * <i8>(load<u8>(at) ^ flip)));
-        store<f32>(out, load<f32>(out, 4) + scale * <f32>(step * <i8>(load<u8>(at, 2) ^ flip)), 4);
-      }
+    for (const end = at + columns * HALF_ROWS; at < end; at += 16, out += 8) {
+      store<f32>(out, load<f32>(out) + scale * <f32>(<i8>(load<u8>(at) ^ flip)));
+      store<f32>(out, load<f32>(out, 4) + scale * <f32>(<i8>(load<u8>(at, 2) ^ flip)), 4);
     }
   }
 }

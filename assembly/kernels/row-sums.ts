@@ -1,23 +1,19 @@
 // How large the weights of a matrix are. A matrix with steps says itself how large its activations may be (model.json,
 // `amplitude`), and a model directory can come from anybody: the host holds the one against the other when it loads.
 
-import { BLOCK_COLUMNS, GROUP_STRIPS, KIND_FOUR_BIT, TILE_ROWS } from "../abi";
+import { BLOCK_COLUMNS, TILE_ROWS } from "../abi";
 import { pointer } from "../descriptor";
-import { FOUR_BIT_LIMIT, GROUP_COLUMNS } from "../four-bit";
+import { FOUR_BIT_LIMIT } from "../four-bit";
 import { REGION_PANEL } from "../regions";
-import { columnsOf, kindOf, padded, stepsOf, stripsOf, valuesOf } from "../tensor";
-import { expand16, halfBytes4 } from "./dot4";
-import { expandSteps16 } from "./dot8-steps";
+import { columnsOf, stripsOf } from "../tensor";
+import { expandBlock, panelPlace } from "./expand";
 
 const ROW_SUMS = memory.data(TILE_ROWS * 4, 16);
 
 /** Makes the columns from `from` on zeros, which a matrix is padded with: in four bits they are a group's offset. */
 function clearPadding(from: i32, columns: i32): void {
   for (let column = from; column < columns; column++)
-    for (let row = 0; row < TILE_ROWS; row++) {
-      const half = row < 8 ? 0 : columns << 3;
-      store<i16>(pointer(REGION_PANEL) + (<usize>(half + ((column >> 1) << 4) + ((row & 7) << 1) + (column & 1)) << 1), 0);
-    }
+    for (let row = 0; row < TILE_ROWS; row++) store<i16>(panelPlace(columns, row, column), 0);
 }
 
 /** sums[row] += Σ|w| of 16 rows of int16 weights in REGION_PANEL; the largest |w| so far, in each lane. */
@@ -47,35 +43,17 @@ function addMagnitudes(columns: i32, largest: v128): v128 {
  * @param weight record of a matrix with steps
  */
 export function largestRowSum(weight: usize): i32 {
-  const isFourBit = kindOf(weight) == KIND_FOUR_BIT;
-  const k = padded(columnsOf(weight));
-  // Four-bit strips are stored in pairs.
-  const all = isFourBit ? (stripsOf(weight) + 1) & ~1 : stripsOf(weight);
-  const planeBytes = isFourBit ? halfBytes4(k) >> 1 : (<usize>k) << 3;
-  let steps: usize = isFourBit ? 0 : stepsOf(weight);
+  const k = columnsOf(weight);
   let largest = i16x8.splat(0);
   let largestSum = 0;
-  for (let start = 0; start < all; start += GROUP_STRIPS) {
-    const strips = min(GROUP_STRIPS, all - start);
-    const base = valuesOf(weight) + 2 * (<usize>start) * planeBytes;
-    const plane = (<usize>strips) * planeBytes;
-    for (let s = 0; s < strips; s++) {
-      memory.fill(ROW_SUMS, 0, TILE_ROWS * 4);
-      for (let column = 0; column < k; column += BLOCK_COLUMNS) {
-        const columns = min(BLOCK_COLUMNS, k - column);
-        if (isFourBit) {
-          const before = halfBytes4(column) * <usize>(strips >> 1) + halfBytes4(columns) * <usize>(s >> 1);
-          expand16(base + before + (s & 1 ? plane : 0), columns, pointer(REGION_PANEL));
-        } else {
-          const before = ((<usize>column) * <usize>strips + (<usize>columns) * <usize>s) << 3;
-          expandSteps16(base + before, plane, steps, columns, pointer(REGION_PANEL));
-          steps += <usize>((columns + GROUP_COLUMNS - 1) / GROUP_COLUMNS) << 4;
-        }
-        clearPadding(max(columnsOf(weight) - column, 0), columns);
-        largest = addMagnitudes(columns, largest);
-      }
-      for (let row = 0; row < TILE_ROWS * 4; row += 4) largestSum = max(largestSum, load<i32>(ROW_SUMS + <usize>row));
+  for (let strip = 0, strips = stripsOf(weight); strip < strips; strip++) {
+    memory.fill(ROW_SUMS, 0, TILE_ROWS * 4);
+    for (let column = 0; column < k; column += BLOCK_COLUMNS) {
+      const columns = expandBlock(weight, strip, column);
+      clearPadding(k - column, columns);
+      largest = addMagnitudes(columns, largest);
     }
+    for (let row = 0; row < TILE_ROWS * 4; row += 4) largestSum = max(largestSum, load<i32>(ROW_SUMS + <usize>row));
   }
   return v128.any_true(i16x8.gt_u(largest, i16x8.splat(<i16>FOUR_BIT_LIMIT))) ? -1 : largestSum;
 }

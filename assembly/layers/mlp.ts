@@ -9,19 +9,20 @@ import { REGION_OUTPUT } from "../regions";
 import { padded } from "../tensor";
 import { residual, residualStride } from "./residual";
 
-/** x[i] = activation(x[i]), float32 [innerSize]. */
+/**
+ * x[i] = activation(x[i]), float32 [innerSize], with a gate activation(x[i]) · x[innerSize + i]; then zeros up to the
+ * padding.
+ */
 function activate(x: usize, inner: i32): void {
   const activation = size(M_ACTIVATION);
-  for (const end = x + ((<usize>padded(inner)) << 2); x < end; x += 16) v128.store(x, activate4(v128.load(x), activation));
-}
-
-/** x[i] = activation(x[i]) · x[innerSize + i], then zeros up to the padding. */
-function gate(x: usize, inner: i32): void {
-  const activation = size(M_ACTIVATION);
+  const isGated = size(M_GATED);
   const bytes = (<usize>inner) << 2;
   // Where innerSize is no multiple of 4, the last vector overwrites numbers that were read before.
-  for (let i: usize = 0; i < bytes; i += 16)
-    v128.store(x + i, f32x4.mul(activate4(v128.load(x + i), activation), v128.load(x + bytes + i)));
+  for (let i: usize = 0; i < bytes; i += 16) {
+    let y = activate4(v128.load(x + i), activation);
+    if (isGated) y = f32x4.mul(y, v128.load(x + bytes + i));
+    v128.store(x + i, y);
+  }
   memory.fill(x + bytes, 0, ((<usize>padded(inner)) << 2) - bytes);
 }
 
@@ -34,8 +35,7 @@ export function mlp(layer: i32, rows: i32): void {
   linear(pointer(ofLayer(layer, L_MLP_INPUT)), rows, hidden, stride);
   for (let r = 0; r < rows; r++) {
     const row = hidden + (<usize>r) * stride;
-    if (size(M_GATED)) gate(row, inner);
-    else activate(row, inner);
+    activate(row, inner);
     quantizeRow(row, r, down);
   }
   addLinear(down, rows, residual(0), residualStride());

@@ -48,6 +48,8 @@ describe("the engine's exports", () => {
       "dot16x1",
       "dot16x2",
       "dot8x4",
+      "expand16",
+      "expandSteps16",
       "scoreBlock",
     ]);
   });

@@ -7,7 +7,7 @@ import { integers } from "../reference/random.ts";
 import { compileKernels } from "./compile-kernels.ts";
 
 const ENTRY = `
-  export { addRow4, dot32x1, dot32x2, expand16, halfBytes4, sumGroups } from "./assembly/kernels/dot4";
+  export { dot32x1, dot32x2, expand16, halfBytes4, sumGroups } from "./assembly/kernels/dot4";
 `;
 
 interface FourBitKernels {
@@ -37,7 +37,6 @@ interface FourBitKernels {
     targetStride: number,
   ): void;
   expand16(w: number, columns: number, target: number): void;
-  addRow4(weights: number, n: number, k: number, row: number, scale: number, out: number): void;
 }
 
 const BLOCK = 768;
@@ -78,7 +77,6 @@ function put(values: ArrayBufferView): number {
 }
 const int32 = (at: number, length: number) => new Int32Array(kernels.memory.buffer, at, length);
 const int16 = (at: number, length: number) => new Int16Array(kernels.memory.buffer, at, length);
-const float32 = (at: number, length: number) => new Float32Array(kernels.memory.buffer, at, length);
 
 /** The strips of a matrix as the engine will walk them: group by group of strips, block by block of columns. */
 function* blocks(weights: number, N: number, K: number) {
@@ -222,27 +220,6 @@ describe("the kernels for four-bit weights", () => {
     expect(multiply(quantized, N, K, x)).toEqual(product(x, weights, K));
     expect(multiply(quantized, N, K, x.subarray(K))).toEqual(product(x.subarray(K), weights, K));
     expect(expand(quantized, N, K)).toEqual(weights);
-  });
-
-  test.each([
-    [35, 21],
-    [70, 1605],
-    [GROUP_ROWS + 33, 80],
-  ])("read every row of [%i, %i] alone", (N, K) => {
-    const quantized = randomFourBit(N, K, 11);
-    const weights = integerWeights(quantized, K);
-    const packed = put(packFourBit(quantized, N, K));
-    const out = take(alignUp(K, 16) * 4);
-    for (let row = 0; row < N; row++) {
-      float32(out, K).fill(1);
-      kernels.addRow4(packed, alignUp(N, 32), alignUp(K, 16), row, 0.5, out);
-      const expected = Float32Array.from(
-        weights.subarray(row * K, (row + 1) * K),
-        (weight) => 1 + weight / 2,
-      );
-      if (!float32(out, K).every((value, i) => value === expected[i]))
-        expect(float32(out, K)).toEqual(expected);
-    }
   });
 });
 

@@ -178,18 +178,21 @@ describe.each<[string, Random]>([
 
   test.each([
     [35, 21],
+    [70, 1605],
     [1100, 1605],
     [8230, 40],
+    [8225, 80],
   ])("is read row by row where the converter put it: [%i, %i]", (N, K) => {
     const coded = random(N, K, 5);
     const weights = integerWeights(coded, K);
+    bench.describe({ [REGION_PANEL]: bench.take(BLOCK_COLUMNS * 32) });
     const weight = bench.codedMatrix(coded, N, K, new Float32Array(N).fill(0.5));
     const kPad = alignUp(K, 16);
     const row = bench.take(kPad * 4);
     for (let n = 0; n < N; n++) {
-      bench.float32(row, kPad).fill(0);
+      bench.float32(row, kPad).fill(1);
       bench.kernels.addRow(weight, n, 1, row);
-      if (bench.float32(row, K).some((value, k) => 2 * value !== weights[n * K + k]))
+      if (bench.float32(row, K).some((value, k) => 2 * (value - 1) !== weights[n * K + k]))
         throw new Error(`row ${n} differs`);
     }
   });
