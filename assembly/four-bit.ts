@@ -43,9 +43,9 @@ export const FOUR_BIT_TILE_ROWS = 32;
 export const FOUR_BIT_GROUP_STRIPS = 256;
 /** Bytes of a group's steps and offsets in half a strip. */
 export const FOUR_BIT_STEP_BYTES = 48;
-/** Largest step. */
-export const FOUR_BIT_STEP_LIMIT = 255;
-/** Largest magnitude of a weight s · u + z, whatever the code is. */
-export const FOUR_BIT_LIMIT = 2047;
+/** Largest step, of any kind that has steps. */
+export const STEP_LIMIT = 255;
+/** Largest magnitude of a weight that has a step, in four bits s · u + z whatever the code is. */
+export const INTEGER_LIMIT = 2047;
 /** From this many rows of activations on, weights are expanded to int16 first. */
 export const EXPANDED_ROWS = 8;

@@ -16,3 +16,8 @@ export function excerpt(value: unknown): string {
 export function syntaxMessage({ message }: SyntaxError): string {
   return message.replace(/\s+/g, " ");
 }
+
+/** A key or a tensor's name for an error of one line: quoted and cut if it is not an ordinary one. */
+export function quotedName(name: string): string {
+  return /^[\w./-]{1,100}$/.test(name) ? name : JSON.stringify(name.slice(0, MAX_LENGTH));
+}

@@ -3,7 +3,7 @@
 
 import { BLOCK_COLUMNS, TILE_ROWS } from "../abi";
 import { pointer } from "../descriptor";
-import { FOUR_BIT_LIMIT } from "../four-bit";
+import { INTEGER_LIMIT } from "../four-bit";
 import { REGION_PANEL } from "../regions";
 import { columnsOf, stripsOf } from "../tensor";
 import { expandBlock, panelPlace } from "./expand";
@@ -38,7 +38,7 @@ function addMagnitudes(columns: i32, largest: v128): v128 {
 
 /**
  * The largest sum Σ|w| that a row of integer weights has, or −1 if a weight is larger than the format allows
- * (FOUR_BIT_LIMIT), with which int16 does not hold the sums of Strassen's product.
+ * (INTEGER_LIMIT), with which int16 does not hold the sums of Strassen's product.
  *
  * @param weight record of a matrix with steps
  */
@@ -55,5 +55,5 @@ export function largestRowSum(weight: usize): i32 {
     }
     for (let row = 0; row < TILE_ROWS * 4; row += 4) largestSum = max(largestSum, load<i32>(ROW_SUMS + <usize>row));
   }
-  return v128.any_true(i16x8.gt_u(largest, i16x8.splat(<i16>FOUR_BIT_LIMIT))) ? -1 : largestSum;
+  return v128.any_true(i16x8.gt_u(largest, i16x8.splat(<i16>INTEGER_LIMIT))) ? -1 : largestSum;
 }

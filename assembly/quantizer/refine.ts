@@ -5,7 +5,7 @@
 //
 // so that a step and an offset follow from two equations, and a code from one.
 
-import { FOUR_BIT_LIMIT, FOUR_BIT_STEP_LIMIT, GROUP_COLUMNS } from "../four-bit";
+import { INTEGER_LIMIT, STEP_LIMIT, GROUP_COLUMNS } from "../four-bit";
 import { PANEL } from "./panel";
 
 const ROW: usize = <usize>PANEL * 4;
@@ -66,14 +66,14 @@ function refit(errors: usize, moments: usize, columns: i32, first: usize, count:
     b2 = f32x4.add(b2, p);
   }
   const one = f32x4.splat(1);
-  const limit = f32x4.splat(<f32>FOUR_BIT_LIMIT);
+  const limit = f32x4.splat(<f32>INTEGER_LIMIT);
   const determinant = f32x4.sub(f32x4.mul(a11, a22), f32x4.mul(a12, a12));
   const solvable = f32x4.gt(determinant, f32x4.mul(f32x4.mul(a11, a22), f32x4.splat(1e-5)));
   const exact = f32x4.div(f32x4.sub(f32x4.mul(b1, a22), f32x4.mul(b2, a12)), v128.bitselect(determinant, one, solvable));
   const step = v128.load(steps + four);
   const offset = v128.load(offsets + four);
   const wanted = f32x4.nearest(f32x4.add(step, v128.and(exact, solvable)));
-  const newStep = f32x4.max(f32x4.min(wanted, f32x4.splat(<f32>FOUR_BIT_STEP_LIMIT)), one);
+  const newStep = f32x4.max(f32x4.min(wanted, f32x4.splat(<f32>STEP_LIMIT)), one);
   const s = f32x4.sub(newStep, step);
   const shift = f32x4.div(f32x4.sub(b2, f32x4.mul(s, a12)), a22);
   const highest = f32x4.sub(limit, f32x4.mul(newStep, f32x4.splat(15)));

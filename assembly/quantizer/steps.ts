@@ -1,6 +1,6 @@
 // The step and the offset of each group of 32 columns, by weighted squared error: 16 rows at a time, four in a vector.
 
-import { FOUR_BIT_LIMIT, FOUR_BIT_STEP_LIMIT, GROUP_COLUMNS } from "../four-bit";
+import { INTEGER_LIMIT, STEP_LIMIT, GROUP_COLUMNS } from "../four-bit";
 import { PANEL } from "./panel";
 
 const TOP_CODE: f32 = 15;
@@ -49,13 +49,13 @@ function regress(step: v128): v128 {
 
 @inline
 function wholeStep(step: v128): v128 {
-  return f32x4.max(f32x4.min(f32x4.nearest(step), f32x4.splat(<f32>FOUR_BIT_STEP_LIMIT)), f32x4.splat(1));
+  return f32x4.max(f32x4.min(f32x4.nearest(step), f32x4.splat(<f32>STEP_LIMIT)), f32x4.splat(1));
 }
 
 /** The offset that goes with a step and the codes, such that every code's weight is within the limit. */
 @inline
 function wholeOffset(step: v128): v128 {
-  const limit = f32x4.splat(<f32>FOUR_BIT_LIMIT);
+  const limit = f32x4.splat(<f32>INTEGER_LIMIT);
   const best = f32x4.nearest(f32x4.div(f32x4.sub(ht, f32x4.mul(step, hu)), h));
   const highest = f32x4.sub(limit, f32x4.mul(step, f32x4.splat(TOP_CODE)));
   return f32x4.min(f32x4.max(best, f32x4.neg(limit)), highest);

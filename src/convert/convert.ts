@@ -22,7 +22,7 @@ import { hashFiles } from "./formats/open.ts";
 import { fourBitsRounding } from "./four-bits.ts";
 import { withEosTokens } from "./generation-config.ts";
 import type { ByteSource } from "./inputs/bytes.ts";
-import { openModel as openSourceModel } from "./layouts/index.ts";
+import { openSourceModel } from "./layouts/index.ts";
 import { adaptedConfig, mergeLora } from "./lora.ts";
 import { equalized } from "./quantize/equalize.ts";
 import { importRounding } from "./quantize/import-rounding.ts";

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { GROUP_COLUMNS, INTEGER_LIMIT } from "../../assembly/four-bit.ts";
 import type { GroupedRows } from "../../src/convert/formats/gguf-groups.ts";
 import { quantizeEightBitGroups } from "../../src/convert/quantize/eight-bit.ts";
 import { toIntegerGroups } from "../../src/convert/quantize/from-grouped.ts";
 import { quantizeRows } from "../../src/convert/quantize/int8.ts";
-import { GROUP_COLUMNS, INTEGER_LIMIT } from "../../src/convert/quantize/row-fit.ts";
 
 /** One row, a group for each [step, minimum, codes]. */
 function rowOf(bits: 4 | 8, groups: readonly [number, number, ArrayLike<number>][]): GroupedRows {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { GROUP_COLUMNS } from "../../assembly/four-bit.ts";
 import { type GgufCheckpoint, ggufSet, openGguf } from "../../src/convert/formats/gguf.ts";
 import { memorySource } from "../../src/convert/inputs/bytes.ts";
-import { GROUP_COLUMNS } from "../../src/convert/quantize/row-fit.ts";
 import { bytesOf, type GgufParts, ggufFile } from "./gguf-writer.ts";
 
 const { u32, text } = bytesOf;

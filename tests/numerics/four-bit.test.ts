@@ -2,7 +2,8 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ARENA_START } from "../../assembly/abi.ts";
 import { amplitudeOf, largestRowSum } from "../../src/convert/quantize/codes.ts";
 import { packFourBit, unpackFourBit } from "../../src/convert/write/pack4.ts";
-import { bigProduct, type FourBitCodes, integerWeights, product, randomFourBit } from "../reference/codes.ts";
+import { bigProduct, type FourBitCodes, integerWeights, randomFourBit } from "../reference/codes.ts";
+import { integerMatmul } from "../reference/kernels.ts";
 import { integers } from "../reference/random.ts";
 import { compileKernels } from "./compile-kernels.ts";
 
@@ -200,7 +201,7 @@ describe("the kernels for four-bit weights", () => {
       const quantized = randomFourBit(N, K, 3 * N + K);
       const amplitude = amplitudeOf(largestRowSum(quantized, K));
       const x = Int16Array.from(integers(2 * K, -amplitude, amplitude, N * K));
-      const expected = product(x, integerWeights(quantized, K), K);
+      const expected = integerMatmul(x, integerWeights(quantized, K), K);
       expect(multiply(quantized, N, K, x)).toEqual(expected);
       expect(multiply(quantized, N, K, x.subarray(0, K))).toEqual(expected.subarray(0, N));
       expect(multiply(quantized, N, K, x.subarray(K))).toEqual(expected.subarray(N));
@@ -217,8 +218,8 @@ describe("the kernels for four-bit weights", () => {
     const quantized = randomFourBit(N, K, 9);
     const x = Int16Array.from(integers(2 * K, -9000, 9000, 10));
     const weights = integerWeights(quantized, K);
-    expect(multiply(quantized, N, K, x)).toEqual(product(x, weights, K));
-    expect(multiply(quantized, N, K, x.subarray(K))).toEqual(product(x.subarray(K), weights, K));
+    expect(multiply(quantized, N, K, x)).toEqual(integerMatmul(x, weights, K));
+    expect(multiply(quantized, N, K, x.subarray(K))).toEqual(integerMatmul(x.subarray(K), weights, K));
     expect(expand(quantized, N, K)).toEqual(weights);
   });
 });

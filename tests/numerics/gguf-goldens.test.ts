@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { convert } from "../../src/convert/convert.ts";
 import { localSource } from "../../src/convert/inputs/files.ts";
-import { openModel } from "../../src/convert/layouts/index.ts";
+import { openSourceModel } from "../../src/convert/layouts/index.ts";
 import { codesToFloat } from "../../src/convert/quantize/codes.ts";
 import { importRounding } from "../../src/convert/quantize/import-rounding.ts";
 import { readImage } from "../../src/convert/verify/fidelity.ts";
@@ -80,7 +80,7 @@ const LIMITS: Record<File, number> = {
 
 describe.each(Object.keys(LIMITS) as File[])("%s", (file) => {
   test("is read exactly, and converted within what rounding costs", async () => {
-    const model = await openModel((await localSource(join(FIXTURES, file)))!, {});
+    const model = await openSourceModel((await localSource(join(FIXTURES, file)))!, {});
     const weights = await openWeights(model.checkpoint, model.config, model.dialect);
     expect(await referenceError(file, weights)).toBeLessThan(1e-5);
     const rounding = await referenceError(file, importedWeights(weights));

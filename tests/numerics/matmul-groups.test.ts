@@ -15,11 +15,11 @@ import { alignUp } from "../../src/format/align.ts";
 import {
   type FourBitCodes,
   integerWeights,
-  product,
   randomFourBit,
   randomStepped,
   type SteppedCodes,
 } from "../reference/codes.ts";
+import { integerMatmul } from "../reference/kernels.ts";
 import { gaussian, integers } from "../reference/random.ts";
 import { KernelBench } from "./kernel-module.ts";
 
@@ -87,7 +87,7 @@ function randomProblem(rows: number, N: number, K: number, random: Random): Prob
 
 /** Exact sums, then three rounded float32 operations. */
 function expected({ coded, N, K, x, rowScales, scales, bias }: Problem): Float32Array[] {
-  const sums = product(x, integerWeights(coded, K), K);
+  const sums = integerMatmul(x, integerWeights(coded, K), K);
   return Array.from(rowScales, (rowScale, r) =>
     Float32Array.from({ length: N }, (_, n) => {
       const factor = Math.fround(rowScale * scales[n]!);

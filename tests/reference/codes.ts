@@ -25,20 +25,6 @@ export function bigProduct(x: Int16Array, weights: Int32Array, K: number): Int32
   });
 }
 
-/** The same in float64, which is exact below 2^53. */
-export function product(x: Int16Array, weights: Int32Array, K: number): Int32Array {
-  const [T, N] = [x.length / K, weights.length / K];
-  const out = new Int32Array(T * N);
-  for (let t = 0; t < T; t++)
-    for (let n = 0; n < N; n++) {
-      let sum = 0;
-      for (let k = 0; k < K; k++) sum += x[t * K + k]! * weights[n * K + k]!;
-      if (sum !== (sum | 0)) throw new Error(`sum ${sum} does not fit an int32`);
-      out[t * N + n] = sum;
-    }
-  return out;
-}
-
 /** Random codes, steps and offsets, whose weights lie within ±2047. */
 export function randomFourBit(rows: number, columns: number, seed: number): FourBitCodes {
   const groups = rows * Math.ceil(columns / 32);

@@ -42,7 +42,7 @@ export function quantizeInt8(x: Float32Array): QuantizedRow<Int8Array> {
  * Integer product of activations x (T, K) with weights (N, K): exact, so the order of the sum is irrelevant.
  * out is (T, N); throws if a sum leaves int32, which the amplitude rule forbids.
  */
-export function integerMatmul(x: Int16Array, weights: Int8Array, K: number): Int32Array {
+export function integerMatmul(x: Int16Array, weights: Int8Array | Int32Array, K: number): Int32Array {
   const T = x.length / K;
   const N = weights.length / K;
   const out = new Int32Array(T * N);

@@ -6,8 +6,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { crc32, createInflateRaw } from "node:zlib";
 import { EdgeformerError } from "../../errors.ts";
+import { quotedName } from "../../excerpt.ts";
 import { type ByteSource, checkRange, handleSource } from "../inputs/bytes.ts";
-import { printable } from "./gguf-metadata.ts";
 import { readZipDirectory, type ZipEntry, zipDataOffset } from "./zip.ts";
 
 const STORED = 0;
@@ -46,7 +46,7 @@ export async function archivedSource(
         ? `${archive.name}: the archive has no ${ending} file`
         : `${archive.name}: the archive has ${found.length} ${ending} files (${found
             .slice(0, 10)
-            .map(({ name }) => printable(name))
+            .map(({ name }) => quotedName(name))
             .join(", ")}); unpack it and give one of them`,
     );
   const start = await zipDataOffset(archive, entry);
@@ -72,7 +72,7 @@ export async function archivedSource(
 }
 
 function entryName(archive: ByteSource, entry: ZipEntry): string {
-  return `${archive.name}/${printable(entry.name)}`;
+  return `${archive.name}/${quotedName(entry.name)}`;
 }
 
 function damaged(archive: ByteSource, entry: ZipEntry, message: string, cause?: unknown): EdgeformerError {

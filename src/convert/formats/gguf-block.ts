@@ -15,11 +15,37 @@ export interface GgufType {
   dequantize(bytes: Uint8Array<ArrayBuffer>, out: Float32Array): void;
 }
 
+/**
+ * A type from the arithmetic of one block.
+ *
+ * @param block writes the elements of the block at `at` of `bytes` to `out`, from `o` on
+ */
+export function blockType(
+  name: string,
+  blockSize: number,
+  blockBytes: number,
+  block: (bytes: Uint8Array, at: number, out: Float32Array, o: number) => void,
+): GgufType {
+  return {
+    name,
+    blockSize,
+    blockBytes,
+    dequantize(bytes, out) {
+      for (let at = 0, o = 0; o < out.length; at += blockBytes, o += blockSize) block(bytes, at, out, o);
+    },
+  };
+}
+
 const half = halves();
 
 /** The float16 at `at`, as float32. */
 export function halfAt(bytes: Uint8Array, at: number): number {
   return half[(bytes[at] as number) | ((bytes[at + 1] as number) << 8)] as number;
+}
+
+/** The int8 at `at`. */
+export function signedAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 24) >> 24;
 }
 
 /** The uint32 at `at`, as an int32. */

@@ -1,4 +1,4 @@
-import { GROUP_COLUMNS } from "../quantize/row-fit.ts";
+import { GROUP_COLUMNS } from "../../../assembly/four-bit.ts";
 import { halfAt, wordAt } from "./gguf-block.ts";
 import { scaleAndMinimum } from "./gguf-block256.ts";
 

@@ -1,8 +1,9 @@
 import { EdgeformerError } from "../../errors.ts";
+import { quotedName } from "../../excerpt.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
 import { elements } from "./checkpoint.ts";
 import { GgufCursor } from "./gguf-cursor.ts";
-import { type GgufArray, GgufMetadata, type GgufValue, printable } from "./gguf-metadata.ts";
+import { type GgufArray, GgufMetadata, type GgufValue } from "./gguf-metadata.ts";
 import { ggufType } from "./gguf-types.ts";
 
 /** Where a tensor of a GGUF file is. */
@@ -124,7 +125,7 @@ async function readValues(cursor: GgufCursor, count: number): Promise<Map<string
   for (let i = 0; i < count; i++) {
     const key = await cursor.text(() => `the name of key ${i}`);
     if (key.length > MAX_NAME_BYTES) cursor.fail(`the name of key ${i} has ${key.length} characters`);
-    const name = printable(key);
+    const name = quotedName(key);
     if (values.has(key)) cursor.fail(`the key ${name} is there twice`);
     await cursor.need(4, name);
     const type = cursor.u32();
@@ -189,7 +190,7 @@ async function readTensorInfos(cursor: GgufCursor, count: number): Promise<RawIn
   for (let i = 0; i < count; i++) {
     const name = await cursor.text(() => `the name of tensor ${i}`);
     if (name.length > MAX_NAME_BYTES) cursor.fail(`the name of tensor ${i} has ${name.length} characters`);
-    const what = `tensor ${printable(name)}`;
+    const what = `tensor ${quotedName(name)}`;
     if (infos.has(name)) cursor.fail(`${what} is there twice`);
     await cursor.need(4, what);
     const dimensions = cursor.u32();
@@ -217,7 +218,7 @@ function placeTensors(
 ): Map<string, GgufTensorInfo> {
   const tensors = new Map<string, GgufTensorInfo>();
   for (const { name, shape, type, offset } of infos) {
-    const what = `tensor ${printable(name)}`;
+    const what = `tensor ${quotedName(name)}`;
     const { blockSize, blockBytes, name: typeName } = ggufType(type, name, source.name);
     const count = elements(shape);
     if (!Number.isSafeInteger(count)) cursor.fail(`${what} has a shape of [${shape}], too many elements`);
@@ -235,7 +236,7 @@ function placeTensors(
   }
   let end = dataStart;
   for (const { name, offset, bytes } of [...tensors.values()].sort((a, b) => a.offset - b.offset)) {
-    if (offset < end) cursor.fail(`tensor ${printable(name)} overlaps another one, at byte ${offset}`);
+    if (offset < end) cursor.fail(`tensor ${quotedName(name)} overlaps another one, at byte ${offset}`);
     end = offset + bytes;
   }
   return tensors;

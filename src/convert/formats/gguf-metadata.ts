@@ -99,8 +99,3 @@ function describeValue(value: GgufValue): string {
   if (typeof value === "object") return `an array of ${value.length}`;
   return typeof value === "string" ? JSON.stringify(value.slice(0, 60)) : String(value);
 }
-
-/** A key or a tensor's name for an error of one line: quoted and cut if it is not an ordinary one. */
-export function printable(name: string): string {
-  return /^[\w./-]{1,100}$/.test(name) ? name : JSON.stringify(name.slice(0, 100));
-}

@@ -1,9 +1,9 @@
 import { EdgeformerError } from "../../errors.ts";
+import { quotedName } from "../../excerpt.ts";
 import { toFloat32 } from "./dtype.ts";
 import type { GgufType } from "./gguf-block.ts";
 import { q4_0, q4_1, q5_0, q5_1, q8_0 } from "./gguf-block32.ts";
 import { q2_k, q3_k, q4_k, q5_k, q6_k } from "./gguf-block256.ts";
-import { printable } from "./gguf-metadata.ts";
 
 function float(name: "F32" | "F16" | "BF16", blockBytes: number): GgufType {
   return {
@@ -73,7 +73,7 @@ export function ggufType(type: number, tensor: string, file: string): GgufType {
   const known = TYPES.get(type);
   if (known !== undefined) return known;
   const name = OTHER_TYPES[type];
-  const what = `${file}: tensor ${printable(tensor)}`;
+  const what = `${file}: tensor ${quotedName(tensor)}`;
   if (name === undefined)
     throw new EdgeformerError(
       "invalid_model",

@@ -1,9 +1,10 @@
 import { EdgeformerError } from "../../errors.ts";
+import { quotedName } from "../../excerpt.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
 import type { Checkpoint, CheckpointTensor } from "./checkpoint.ts";
 import { groupReader } from "./gguf-groups.ts";
 import { type GgufTensorInfo, readGgufHeader } from "./gguf-header.ts";
-import { type GgufMetadata, printable } from "./gguf-metadata.ts";
+import type { GgufMetadata } from "./gguf-metadata.ts";
 import { ggufType } from "./gguf-types.ts";
 
 export interface GgufCheckpoint extends Checkpoint {
@@ -41,7 +42,7 @@ export async function openGguf(sources: ByteSource | readonly ByteSource[]): Pro
       if (tensors.has(name))
         throw new EdgeformerError(
           "invalid_model",
-          `${file.name}: tensor ${printable(name)} is in an earlier file of the set, too; download the set again`,
+          `${file.name}: tensor ${quotedName(name)} is in an earlier file of the set, too; download the set again`,
         );
       tensors.set(name, ggufTensor(file, info));
     }
@@ -101,7 +102,7 @@ function ggufTensor(source: ByteSource, info: GgufTensorInfo): CheckpointTensor 
         if (!grouped.steps.every(Number.isFinite) || !grouped.minima.every(Number.isFinite))
           throw new EdgeformerError(
             "invalid_model",
-            `${source.name}: tensor ${printable(name)} holds NaN or infinite weights`,
+            `${source.name}: tensor ${quotedName(name)} holds NaN or infinite weights`,
           );
         return grouped;
       },

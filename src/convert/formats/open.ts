@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { EdgeformerError } from "../../errors.ts";
-import { excerpt } from "../../excerpt.ts";
+import { excerpt, quotedName } from "../../excerpt.ts";
 import { type ByteSource, fileSource } from "../inputs/bytes.ts";
 import { type CheckpointSource, readJson } from "../inputs/files.ts";
 import type { Checkpoint, CheckpointTensor } from "./checkpoint.ts";
-import { printable } from "./gguf-metadata.ts";
 import { openSafetensors } from "./safetensors.ts";
 import { openTorch } from "./torch.ts";
 
@@ -91,7 +90,7 @@ async function openShards(source: CheckpointSource, index: string): Promise<Open
   const places = Object.entries(map as Record<string, unknown>);
   for (const [name, file] of places)
     if (typeof file !== "string" || !/^[\w.-]{1,200}\.(safetensors|bin)$/.test(file) || file.startsWith("."))
-      fail(`${printable(name)} is said to be in ${excerpt(file)}, which is not the name of a weights file`);
+      fail(`${quotedName(name)} is said to be in ${excerpt(file)}, which is not the name of a weights file`);
   const opened = new Map<string, OpenedCheckpoint>();
   const close = async () => {
     for (const { checkpoint } of opened.values()) await checkpoint.close();
@@ -102,7 +101,7 @@ async function openShards(source: CheckpointSource, index: string): Promise<Open
     const tensors = new Map<string, CheckpointTensor>();
     for (const [name, file] of places) {
       const tensor = opened.get(file as string)?.checkpoint.tensors.get(name);
-      tensors.set(name, tensor ?? fail(`${printable(name)} is not in ${file}`));
+      tensors.set(name, tensor ?? fail(`${quotedName(name)} is not in ${file}`));
     }
     return { checkpoint: { tensors, close }, files: [...opened.values()].flatMap(({ files }) => files) };
   } catch (error) {

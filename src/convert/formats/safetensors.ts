@@ -1,9 +1,8 @@
 import { EdgeformerError } from "../../errors.ts";
-import { excerpt } from "../../excerpt.ts";
+import { excerpt, quotedName } from "../../excerpt.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
 import { type Checkpoint, type CheckpointTensor, elements } from "./checkpoint.ts";
 import { DTYPE_BITS, FLOAT_BYTES, floatDtype, toFloat32 } from "./dtype.ts";
-import { printable } from "./gguf-metadata.ts";
 
 /**
  * The format's own library allows 100 MB, which took 12 s to refuse. A header has some 120 bytes for a tensor, and the
@@ -49,7 +48,7 @@ export function parseSafetensorsHeader(
   const entries = new Map<string, SafetensorsEntry>();
   for (const [key, value] of Object.entries(header as object)) {
     if (key === "__metadata__") continue;
-    const name = printable(key);
+    const name = quotedName(key);
     const { dtype, shape, data_offsets } = (value ?? {}) as Record<string, unknown>;
     const bits =
       typeof dtype === "string" && Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype] : undefined;
@@ -73,7 +72,7 @@ export function parseSafetensorsHeader(
   for (const [name, { begin, end }] of [...entries].sort(
     ([, a], [, b]) => a.begin - b.begin || a.end - b.end,
   )) {
-    if (begin < covered) fail(`tensor ${printable(name)} overlaps another one`);
+    if (begin < covered) fail(`tensor ${quotedName(name)} overlaps another one`);
     if (begin > covered) fail(`bytes ${covered} to ${begin} belong to no tensor`);
     covered = end;
   }
@@ -111,7 +110,7 @@ export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
       shape,
       dtype,
       async read(first, count) {
-        const float = floatDtype(dtype, printable(name), source.name);
+        const float = floatDtype(dtype, quotedName(name), source.name);
         const size = FLOAT_BYTES[float];
         return toFloat32(await source.read(start + begin + first * size, count * size), float);
       },

@@ -1,8 +1,8 @@
 import { EdgeformerError } from "../../errors.ts";
+import { quotedName } from "../../excerpt.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
 import { type Checkpoint, type CheckpointTensor, elements } from "./checkpoint.ts";
 import { DTYPE_BITS, FLOAT_BYTES, floatDtype, toFloat32 } from "./dtype.ts";
-import { printable } from "./gguf-metadata.ts";
 import { readPickle } from "./pickle.ts";
 import { type PickledStorage, PickledTensor } from "./pickle-values.ts";
 import { readZipDirectory, zipDataOffset } from "./zip.ts";
@@ -35,11 +35,11 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
     if (typeof name !== "string" || !(tensor instanceof PickledTensor))
       throw new EdgeformerError(
         "invalid_model",
-        `${source.name}: ${typeof name === "string" ? printable(name) : "one of its keys"} is not a tensor; a checkpoint holds the model's weights and nothing else`,
+        `${source.name}: ${typeof name === "string" ? quotedName(name) : "one of its keys"} is not a tensor; a checkpoint holds the model's weights and nothing else`,
       );
     const place = places.get(tensor.storage.key);
     if (place === undefined || place.bytes < bytesOf(tensor.storage))
-      throw damaged(source, `the data of tensor ${printable(name)} is missing or too short`);
+      throw damaged(source, `the data of tensor ${quotedName(name)} is missing or too short`);
     tensors.set(name, torchTensor(source, name, tensor, place.offset));
   }
   return { tensors, close: () => source.close() };
@@ -142,7 +142,7 @@ function torchTensor(
   const { dtype } = storage;
   const contiguous = isContiguous(tensor);
   const readElements = async (first: number, count: number) => {
-    const float = floatDtype(dtype, printable(name), source.name);
+    const float = floatDtype(dtype, quotedName(name), source.name);
     const size = FLOAT_BYTES[float];
     return toFloat32(await source.read(start + first * size, count * size), float);
   };

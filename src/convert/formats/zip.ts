@@ -1,6 +1,6 @@
 import { EdgeformerError } from "../../errors.ts";
+import { quotedName } from "../../excerpt.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
-import { printable } from "./gguf-metadata.ts";
 
 /** A file in an archive. */
 export interface ZipEntry {
@@ -72,7 +72,7 @@ export async function readZipDirectory(source: ByteSource): Promise<Map<string, 
       directory.getUint32(at + 42, true), // offset of the local header
     ];
     const [unpacked, packed, local] = withZip64(directory, at + 46 + nameBytes, extraBytes, fields);
-    if (entries.has(name)) fail(`the archive has two entries called ${printable(name)}`);
+    if (entries.has(name)) fail(`the archive has two entries called ${quotedName(name)}`);
     entries.set(name, {
       name,
       size: unpacked as number,
@@ -111,7 +111,7 @@ export async function zipDataOffset(source: ByteSource, entry: ZipEntry): Promis
   if (header.getUint32(0, true) !== LOCAL_SIGNATURE || start + bytes > source.size)
     throw new EdgeformerError(
       "invalid_model",
-      `${source.name}: ${printable(entry.name)} is damaged or truncated; download it again`,
+      `${source.name}: ${quotedName(entry.name)} is damaged or truncated; download it again`,
     );
   return start;
 }

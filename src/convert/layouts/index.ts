@@ -26,7 +26,7 @@ export interface LayoutOptions extends ArchiveOptions {
  *
  * @throws EdgeformerError `invalid_model`, `unsupported_model`, or `invalid_option` where there is a choice to make
  */
-export async function openModel(
+export async function openSourceModel(
   source: CheckpointSource,
   { tokenizerSource, onWarning, ...options }: LayoutOptions,
 ): Promise<OpenedModel> {

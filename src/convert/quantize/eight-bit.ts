@@ -1,12 +1,5 @@
-import {
-  fitRow,
-  GROUP_COLUMNS,
-  type Groups,
-  INTEGER_LIMIT,
-  MAX_STEP,
-  nearest,
-  type RowFit,
-} from "./row-fit.ts";
+import { GROUP_COLUMNS, INTEGER_LIMIT, STEP_LIMIT } from "../../../assembly/four-bit.ts";
+import { fitRow, type Groups, nearest, type RowFit } from "./row-fit.ts";
 
 /** Rows in eight bits with a step for each group: the weight of a code u is `scale · step · u`, |step · u| ≤ 2047. */
 export interface EightBitGroups extends Groups {
@@ -144,7 +137,7 @@ class EightBitRow implements RowFit<EightBitGroups> {
     const step = this.#ownStep(group, scale);
     const topCode = (this.#largest[group] as number) / own;
     // −128 is a code of Q8_0 and none of ours.
-    if (own === 0 || topCode > TOP_CODE + 0.5 || step > MAX_STEP || step * topCode > INTEGER_LIMIT + 0.5)
+    if (own === 0 || topCode > TOP_CODE + 0.5 || step > STEP_LIMIT || step * topCode > INTEGER_LIMIT + 0.5)
       return Number.POSITIVE_INFINITY;
     return ((own / scale - step) / own) ** 2 * (this.#squares[group] as number);
   }

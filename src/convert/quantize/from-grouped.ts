@@ -1,14 +1,7 @@
+import { GROUP_COLUMNS, INTEGER_LIMIT, STEP_LIMIT } from "../../../assembly/four-bit.ts";
 import type { GroupedRows } from "../formats/gguf-groups.ts";
 import { type EightBitGroups, eightBitGroupsOf } from "./eight-bit.ts";
-import {
-  fitRow,
-  GROUP_COLUMNS,
-  type Groups,
-  INTEGER_LIMIT,
-  MAX_STEP,
-  nearest,
-  type RowFit,
-} from "./row-fit.ts";
+import { fitRow, type Groups, nearest, type RowFit } from "./row-fit.ts";
 
 /**
  * Rows in four bits: the weight of a code u is `scale · (step · u + offset)`. For any code from 0 to 15, whether a
@@ -129,7 +122,7 @@ class FourBitRow implements RowFit<FourBitGroups> {
     let error = 0;
     for (let group = 0; group < this.#steps.length; group++) {
       const step = (this.#steps[group] as number) / scale;
-      const slope = step - Math.min(nearest(step), MAX_STEP);
+      const slope = step - Math.min(nearest(step), STEP_LIMIT);
       const offset = (this.#minima[group] as number) / scale + slope * (this.#means[group] as number);
       const shift = offset - nearest(offset);
       error += slope * slope * (this.#spreads[group] as number) + shift * shift * GROUP_COLUMNS;
@@ -154,7 +147,7 @@ class FourBitRow implements RowFit<FourBitGroups> {
     const step = (this.#steps[group] as number) / scale;
     const minimum = (this.#minima[group] as number) / scale;
     const mean = this.#means[group] as number;
-    this.#step = Math.min(nearest(step), MAX_STEP);
+    this.#step = Math.min(nearest(step), STEP_LIMIT);
     const slope = step - this.#step;
     // The offset takes up what rounding the step moves the codes' mean by.
     this.#offset = offsetInRange(nearest(minimum + slope * mean), this.#step);
@@ -166,7 +159,7 @@ class FourBitRow implements RowFit<FourBitGroups> {
   #mayGain(group: number, scale: number): boolean {
     const step = (this.#steps[group] as number) / scale;
     const top = (this.#minima[group] as number) / scale + TOP_CODE * step;
-    return step <= LARGEST_UNSURE_STEP || step > MAX_STEP || top > INTEGER_LIMIT || top < -INTEGER_LIMIT;
+    return step <= LARGEST_UNSURE_STEP || step > STEP_LIMIT || top > INTEGER_LIMIT || top < -INTEGER_LIMIT;
   }
 
   /**
@@ -181,7 +174,7 @@ class FourBitRow implements RowFit<FourBitGroups> {
     const bottom = nearest(minimum + step * lowest);
     const exact = (step * ((this.#highest[group] as number) - lowest)) / TOP_CODE;
     for (const candidate of [Math.max(Math.floor(exact), 1), Math.floor(exact) + 1]) {
-      if (candidate > MAX_STEP) break;
+      if (candidate > STEP_LIMIT) break;
       const offset = offsetInRange(bottom, candidate);
       const recoded = own.map((code) =>
         Math.min(Math.max(nearest((step * code + minimum - offset) / candidate), 0), TOP_CODE),

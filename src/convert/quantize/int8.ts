@@ -1,3 +1,5 @@
+import { INT8_LIMIT } from "../../format/kinds.ts";
+
 /** An int8 matrix with one scale per output row: `values[r · columns + c] · scales[r]` approximates the weight. */
 export interface QuantizedRows {
   /** Row-major [rows, columns], each in [−127, 127]. */
@@ -5,9 +7,6 @@ export interface QuantizedRows {
   /** [rows]; 0 for a row of zeros. */
   scales: Float32Array;
 }
-
-/** Largest magnitude of an int8 weight; −128 is left out so that the range is symmetric. */
-export const INT8_LIMIT = 127;
 
 /** Nearest integer, ties to even, as `torch.round` and `f32x4.nearest` round. */
 function roundToEven(value: number): number {

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ARENA_START } from "../../../assembly/abi.ts";
-import { FOUR_BIT_LIMIT, GROUP_COLUMNS } from "../../../assembly/four-bit.ts";
+import { GROUP_COLUMNS, INTEGER_LIMIT } from "../../../assembly/four-bit.ts";
 import { alignUp } from "../../format/align.ts";
 import { packageRoot } from "../../node/index.ts";
 import { type FourBitRows, groupsOf } from "./codes.ts";
@@ -274,7 +274,7 @@ export class Quantizer {
           let largest = 0;
           for (let k = 0; k < columns; k++)
             largest = Math.max(largest, Math.abs(inOrder[k * PANEL + i] as number));
-          const scale = Math.fround(largest / FOUR_BIT_LIMIT);
+          const scale = Math.fround(largest / INTEGER_LIMIT);
           if (i < count) result.scales[first + i] = scale;
           for (let k = 0; k < columns; k++) {
             const target = scale > 0 ? (inOrder[k * PANEL + i] as number) / scale : 0;

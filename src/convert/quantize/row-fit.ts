@@ -1,6 +1,3 @@
-/** Columns of a row that share a step. */
-export const GROUP_COLUMNS = 32;
-
 /** What rows of groups have whatever their bits. */
 export interface Groups {
   readonly rows: number;
@@ -10,10 +7,6 @@ export interface Groups {
   /** [rows]; 0 for a row of zeros. */
   readonly scales: Float32Array;
 }
-
-/** Largest magnitude of an integer weight that has a step: it bounds a kernel's int32 sums. */
-export const INTEGER_LIMIT = 2047;
-export const MAX_STEP = 255;
 
 /** Smaller scales are subnormal and lose digits: such a row is zero beside any other. */
 const SMALLEST_SCALE = 2 ** -126;
