@@ -1,6 +1,6 @@
 import { BLOCK_POSITIONS } from "../../assembly/abi.ts";
 import { countParameters, type Recipe } from "../architectures/recipe.ts";
-import { describeKinds } from "../convert/write/model-card.ts";
+import { describeKinds } from "../convert/describe-kinds.ts";
 import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
 import type { GenerationConfig } from "../format/generation.ts";

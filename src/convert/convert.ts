@@ -19,7 +19,7 @@ import { parseTokenizerTable } from "../text/tokenizer.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { findModel } from "./find-model.ts";
 import { hashFiles } from "./formats/open.ts";
-import { fourBitsRounding } from "./four-bits.ts";
+import { fourBitsRounding, kindInFourBits } from "./four-bits.ts";
 import { withEosTokens } from "./generation-config.ts";
 import type { ByteSource } from "./inputs/bytes.ts";
 import { openSourceModel } from "./layouts/index.ts";
@@ -59,6 +59,7 @@ async function openSource(options: ConvertOptions): Promise<OpenedSource> {
   try {
     const model = await openSourceModel(source, {
       tokenizerSource,
+      ...(options.bits === 4 && { kindOf: kindInFourBits }),
       ...(onWarning && { onWarning }),
       ...(signal && { signal }),
       ...(onProgress && {

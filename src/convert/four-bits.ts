@@ -31,13 +31,9 @@ export interface FourBitsOptions {
 }
 
 /** Matrices of blocks in four bits; the embedding, the head and learned positions in eight with a step for each group. */
-function kindFor(weights: Weights): (tensor: TensorSpec) => WeightKind {
-  return ({ name, form, layer }) => {
-    if (form === "vector") return "float32";
-    // What a file holds in codes stays what it is.
-    if (!weights.dtypes(name).every(isFloatDtype)) return "int8";
-    return layer === undefined ? "int8-steps" : "four-bit";
-  };
+export function kindInFourBits({ form, layer }: TensorSpec): WeightKind {
+  if (form === "vector") return "float32";
+  return layer === undefined ? "int8-steps" : "four-bit";
 }
 
 function windowsOf(name: string, ids: readonly number[], longest: number): number[][] {
@@ -67,7 +63,11 @@ export async function fourBitsRounding(
   weights: Weights,
   { text, tokenizer, onProgress, openEightBit }: FourBitsOptions,
 ): Promise<Rounding> {
-  const kindOf = kindFor(weights);
+  // What a file holds in codes stays what it is; to the calibration it is as good as exact.
+  const kindOf = (tensor: TensorSpec): WeightKind =>
+    tensor.form === "vector" || weights.dtypes(tensor.name).every(isFloatDtype)
+      ? kindInFourBits(tensor)
+      : "int8";
   if (!weights.recipe.tensors.some((tensor) => kindOf(tensor) === "four-bit")) return plainRounding;
   let windows: number[][];
   if (text !== undefined) {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { convert } from "../../src/convert/convert.ts";
@@ -59,6 +59,23 @@ describe("a checkpoint in four bits", () => {
         message: expect.stringMatching(message),
       });
       expect(existsSync(out)).toBe(false);
+    });
+  });
+
+  test("needs less memory: what only fits it in four bits is refused in eight, and not in four", async () => {
+    await withDirectory(async (directory) => {
+      // As large as Llama 2 with 7 thousand million parameters; there are no weights, which is told later.
+      const source = join(directory, "source");
+      mkdirSync(source);
+      writeFileSync(join(source, "config.json"), '{"model_type":"llama"}');
+      const error = (bits: 4 | 8) =>
+        convert({ source, out: join(directory, "out"), bits }).then(
+          () => "",
+          ({ message }: Error) => message,
+        );
+      expect(await error(8)).toMatch(/of WebAssembly memory at a context of 128 tokens/);
+      expect(await error(4)).toMatch(/has no weights: looked for/);
+      expect(await error(4)).not.toMatch(/WebAssembly memory/);
     });
   });
 

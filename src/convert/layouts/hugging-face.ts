@@ -2,9 +2,11 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigFields } from "../../architectures/config-fields.ts";
 import { recipeOf } from "../../architectures/index.ts";
+import type { TensorSpec } from "../../architectures/recipe.ts";
 import { planMemory } from "../../engine/memory.ts";
 import { EdgeformerError } from "../../errors.ts";
-import { placeTensors } from "../../format/layout.ts";
+import type { WeightKind } from "../../format/kinds.ts";
+import { defaultKind, placeTensors } from "../../format/layout.ts";
 import { bundledModel } from "../../node/index.ts";
 import { dialectOf } from "../dialects/index.ts";
 import { openCheckpoint } from "../formats/open.ts";
@@ -21,12 +23,14 @@ function bundledTokenizer(): Promise<Uint8Array> {
 /**
  * A model as transformers saves it: config.json, weights, and the tokenizer's files.
  *
+ * @param kindOf what each matrix will be stored in, which decides how much memory the model needs
  * @param tokenizerSource has the tokenizer's files, where they are not among the model's
  * @throws EdgeformerError `invalid_model` or `unsupported_model`
  */
 export async function openHuggingFace(
   source: CheckpointSource,
   tokenizerSource = source,
+  kindOf: (tensor: TensorSpec) => WeightKind = defaultKind,
 ): Promise<OpenedModel> {
   const config = await readJson(source, "config.json", MAX_CONFIG_BYTES);
   if (config === undefined)
@@ -36,7 +40,7 @@ export async function openHuggingFace(
     );
   const recipe = recipeOf(new ConfigFields(config));
   // A model that no memory holds is refused before it is downloaded.
-  planMemory({ recipe, tensors: placeTensors(recipe).tensors }, { maxSequences: 1 });
+  planMemory({ recipe, tensors: placeTensors(recipe, kindOf).tensors }, { maxSequences: 1 });
   const generation = await readGeneration(source);
   const opened = await openCheckpoint(source);
   return {

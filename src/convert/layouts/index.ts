@@ -1,6 +1,8 @@
 import { ConfigFields } from "../../architectures/config-fields.ts";
 import { recipeOf } from "../../architectures/index.ts";
+import type { TensorSpec } from "../../architectures/recipe.ts";
 import { EdgeformerError } from "../../errors.ts";
+import type { WeightKind } from "../../format/kinds.ts";
 import { type ArchiveOptions, archivedSource } from "../formats/archive.ts";
 import { ggufSet } from "../formats/gguf.ts";
 import { fileKind, WEIGHTS_FILES } from "../formats/open.ts";
@@ -14,6 +16,8 @@ import { openHuggingFace } from "./hugging-face.ts";
 import type { OpenedModel } from "./opened-model.ts";
 
 export interface LayoutOptions extends ArchiveOptions {
+  /** The kind that a matrix in floating point will be stored in. [int8] */
+  kindOf?: (tensor: TensorSpec) => WeightKind;
   /** Has the tokenizer's files of a model in Hugging Face's layout, where they are not among the model's. */
   tokenizerSource?: CheckpointSource;
   /** Told what there is to choose from. */
@@ -28,7 +32,7 @@ export interface LayoutOptions extends ArchiveOptions {
  */
 export async function openSourceModel(
   source: CheckpointSource,
-  { tokenizerSource, onWarning, ...options }: LayoutOptions,
+  { tokenizerSource, kindOf, onWarning, ...options }: LayoutOptions,
 ): Promise<OpenedModel> {
   const { weightsFile } = source;
   if (weightsFile !== undefined) {
@@ -37,12 +41,14 @@ export async function openSourceModel(
     if (kind === "archive") return openArchive(file, options);
     await file.close();
     if (kind === "gguf") return openGgufFiles(source, ggufSet(weightsFile));
-    return openHuggingFace(source, tokenizerSource);
+    return openHuggingFace(source, tokenizerSource, kindOf);
   }
   // A directory for transformers may have GGUF files beside its weights, and one of GGUF files a config.json.
   const isForTransformers = source.quantization === undefined && (await hasWeights(source));
   const names = isForTransformers ? undefined : await chooseGguf(source, onWarning);
-  return names === undefined ? openHuggingFace(source, tokenizerSource) : openGgufFiles(source, names);
+  return names === undefined
+    ? openHuggingFace(source, tokenizerSource, kindOf)
+    : openGgufFiles(source, names);
 }
 
 async function hasWeights(source: CheckpointSource): Promise<boolean> {
