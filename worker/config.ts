@@ -45,6 +45,7 @@ const variables = z.object({
   CLIENT_STALL_MS: integer(1).default(30_000),
   RATE_LIMIT_PERIOD: integer(1).default(60),
   PUBLIC_MODEL: z.stringbool().default(false),
+  STAND_IN_FOR: z.string().optional(),
 });
 
 export type Config = z.infer<typeof variables>;

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { transform } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Facts } from "../../worker/page/shared/facts.ts";
 import {
   buildWorker,
   type RunningWorker,
@@ -80,6 +81,18 @@ describe.runIf(canRun)("serving the page", () => {
     expect(await page.locator("#local-row").isVisible()).toBe(false);
     expect(await page.locator("#local-hint").isVisible()).toBe(false);
     await close();
+  });
+
+  test("tells which model it stands in for, and nothing of the kind otherwise", async () => {
+    const factsOf = async ({ url }: RunningWorker) => {
+      const facts = (await (await fetch(new URL("/page/facts.json", url))).json()) as Facts;
+      return facts.standIn;
+    };
+    expect(await factsOf(await start({}))).toBe(null);
+    await running?.stop();
+    const standIn = await factsOf(await start({ vars: { STAND_IN_FOR: "a-better-model" } }));
+    expect(standIn?.missing).toBe("a-better-model");
+    expect(standIn?.how).toContain("edgeformer pull a-better-model");
   });
 
   test("with PUBLIC_MODEL gives out the model's files and no others, within the rate limit", async () => {

@@ -1,11 +1,17 @@
 import type { Model } from "../../../src/index.ts";
 import { countParameters } from "../../../src/index.ts";
-import type { Facts } from "../shared/facts.ts";
+import type { Facts, StandIn } from "../shared/facts.ts";
+
+/** What the page says where the model stands in for `missing`, which could not be fetched. */
+export function standInFor(missing: string | undefined): StandIn | null {
+  if (missing === undefined) return null;
+  return { missing, how: `Connect to the internet, run "npx edgeformer pull ${missing}" and start again.` };
+}
 
 /** The part of the facts that the model itself knows. */
 export function modelFacts(
   model: Model,
-): Omit<Facts, "engineBytes" | "fingerprint" | "maxTokens" | "needsKey" | "publicModel"> {
+): Omit<Facts, "engineBytes" | "fingerprint" | "maxTokens" | "needsKey" | "publicModel" | "standIn"> {
   const { manifest } = model;
   const { recipe, fidelity } = manifest;
   return {

@@ -6,7 +6,7 @@ import { HttpError } from "../../errors.ts";
 import { fingerprint } from "../../fingerprint.ts";
 import { guard } from "../../guard.ts";
 import type { Facts } from "../shared/facts.ts";
-import { modelFacts } from "./model-facts.ts";
+import { modelFacts, standInFor } from "./model-facts.ts";
 import type { PageFile, PageFiles } from "./page-files.ts";
 
 /**
@@ -114,6 +114,7 @@ export function mountPage(app: Hono<WorkerEnv>, { files, engineDigest, modelOf, 
       maxTokens: Math.min(model.context, config.MAX_TOKENS ?? model.context),
       needsKey: config.API_KEYS !== undefined,
       publicModel: config.PUBLIC_MODEL,
+      standIn: standInFor(config.STAND_IN_FOR),
     } satisfies Facts);
   });
 

@@ -27,4 +27,14 @@ export interface Facts {
   needsKey: boolean;
   /** Whether the engine and the weights may be fetched, to run in the browser. */
   publicModel: boolean;
+  /** Set where this model is served only because another one could not be had. */
+  standIn: StandIn | null;
+}
+
+/** Which model is missing, and what to do about it. */
+export interface StandIn {
+  /** Its name: "SmolLM2-135M-Instruct". */
+  missing: string;
+  /** A sentence for whoever runs the server. */
+  how: string;
 }
