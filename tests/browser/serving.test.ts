@@ -89,10 +89,19 @@ describe.runIf(canRun)("serving the page", () => {
       return facts.standIn;
     };
     expect(await factsOf(await start({}))).toBe(null);
+    const usual = await visit(browser, running!.url);
+    expect(await usual.page.locator("#stand-in").isVisible()).toBe(false);
+    await usual.close();
     await running?.stop();
-    const standIn = await factsOf(await start({ vars: { STAND_IN_FOR: "a-better-model" } }));
+    const { url } = await start({ vars: { STAND_IN_FOR: "a-better-model" } });
+    const standIn = await factsOf(running!);
     expect(standIn?.missing).toBe("a-better-model");
     expect(standIn?.how).toContain("edgeformer pull a-better-model");
+    const { page, close } = await visit(browser, url);
+    expect(await page.textContent("#stand-in")).toBe(
+      `a-better-model is not on this machine, so fable stands in for it. ${standIn?.how}`,
+    );
+    await close();
   });
 
   test("with PUBLIC_MODEL gives out the model's files and no others, within the rate limit", async () => {

@@ -5,6 +5,17 @@ import { bytes, element, make } from "./dom.ts";
 const whole = (count: number) => count.toLocaleString("en");
 const millions = (count: number) => `${(count / 1e6).toFixed(1)} million`;
 
+/** Says that another model should be here, and how to get it. */
+export function showStandIn({ name, standIn }: Facts): void {
+  const notice = element("stand-in");
+  notice.hidden = standIn === null;
+  if (standIn)
+    notice.replaceChildren(
+      make("b", "", `${standIn.missing} is not on this machine, so ${name} stands in for it. `),
+      standIn.how,
+    );
+}
+
 /** Writes the model's facts into the page. */
 export function showFacts(facts: Facts): void {
   element("lede").textContent =

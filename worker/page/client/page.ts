@@ -5,7 +5,7 @@ import { calls } from "./calls.ts";
 import { compare } from "./compare.ts";
 import { bytes, element } from "./dom.ts";
 import { AnswerError, generateOnServer, getJson } from "./endpoint.ts";
-import { showFacts } from "./facts-view.ts";
+import { showFacts, showStandIn } from "./facts-view.ts";
 import type { PageRequest } from "./page-request.ts";
 import { Settings } from "./settings.ts";
 import { Story } from "./story.ts";
@@ -189,6 +189,7 @@ async function readFacts(): Promise<void> {
     facts = await getJson<Facts>("/page/facts.json");
     showError(undefined);
     showFacts(facts);
+    showStandIn(facts);
     settings.fit(facts);
     showCalls();
     element("local-row").hidden = !facts.publicModel;
