@@ -3,15 +3,16 @@ import { EdgeformerError } from "./errors.ts";
 import type { Manifest } from "./format/manifest.ts";
 import { type GenerateOptions, MAX_LOGPROBS, resolveOptions } from "./options.ts";
 import type { Completion, GenerateChunk, GeneratedLogprob, Score, ScoreOptions } from "./results.ts";
-import { EngineStage } from "./serving/engine-stage.ts";
-import { Scheduler, type SchedulerOptions } from "./serving/scheduler.ts";
+import type { Scheduler } from "./serving/scheduler.ts";
 import { Generation, Scoring, type Sequence } from "./serving/sequence.ts";
-import { step } from "./serving/step.ts";
+import type { Stepper } from "./serving/step.ts";
 import type { EncodeOptions, Tokenizer } from "./text/tokenizer.ts";
 
-const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
-
-export type ModelOptions = SchedulerOptions & { pause?: () => Promise<void> };
+/** What computes for a model. */
+interface Machine {
+  engine: Engine;
+  stepper: Stepper;
+}
 
 /**
  * A loaded model. Generations started together share every step: each gets the text that it would get alone.
@@ -25,23 +26,16 @@ export class Model {
   readonly context: number;
   /** Undefined for a model without a tokenizer: it takes and gives token ids. */
   readonly tokenizer: Tokenizer | undefined;
-  #stage: EngineStage | undefined;
+  #machine: Machine | undefined;
   readonly #scheduler: Scheduler;
-  readonly #pause: () => Promise<void>;
 
   /** @internal loadModel makes it. */
-  constructor(
-    manifest: Manifest,
-    engine: Engine,
-    tokenizer: Tokenizer | undefined,
-    options: ModelOptions = {},
-  ) {
+  constructor(manifest: Manifest, machine: Machine, tokenizer: Tokenizer | undefined) {
     this.manifest = manifest;
-    this.#stage = new EngineStage(engine);
-    this.context = engine.plan.context;
+    this.#machine = machine;
+    this.context = machine.engine.plan.context;
     this.tokenizer = tokenizer;
-    this.#scheduler = new Scheduler(engine.plan, options);
-    this.#pause = options.pause ?? zeroTimeout;
+    this.#scheduler = machine.stepper.scheduler;
   }
 
   /** Bytes of linear memory; constant from load to dispose(). */
@@ -169,13 +163,13 @@ export class Model {
 
   /** Gives the memory back. Generations that are under way fail with `disposed`. */
   dispose(): void {
-    this.#stage = undefined;
+    this.#machine = undefined;
   }
 
-  #live(): EngineStage {
-    if (this.#stage === undefined)
+  #live(): Machine {
+    if (this.#machine === undefined)
       throw new EdgeformerError("disposed", "the model was disposed; load it again");
-    return this.#stage;
+    return this.#machine;
   }
 
   /** Checks a prompt and turns it into token ids. An empty text is the beginning of a new one: BOS. */
@@ -208,19 +202,15 @@ export class Model {
   }
 
   /**
-   * Makes a step for everybody, unless somebody else has made one since `seen`, and then gives others their turn. If
-   * each of 64 sequences made a step of its own, everybody's tokens would come in bursts of 64.
+   * Waits for a step that somebody makes for everybody.
    *
    * @returns the steps so far, for the next call
    */
   async #advance(sequence: Sequence, seen: number, signal: AbortSignal | undefined): Promise<number> {
     if (signal?.aborted)
       throw new EdgeformerError("aborted", "the request was aborted", { cause: signal.reason });
-    const stage = this.#live();
-    if (this.#scheduler.steps === seen) step(this.#scheduler, stage);
+    const steps = await this.#live().stepper.advance(seen);
     if (sequence.error !== undefined) throw sequence.error;
-    const { steps } = this.#scheduler;
-    await this.#pause();
     return steps;
   }
 }

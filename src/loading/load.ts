@@ -12,7 +12,10 @@ import {
 } from "../format/manifest.ts";
 import { toHex } from "../hex.ts";
 import { Model } from "../model.ts";
+import { EngineStage } from "../serving/engine-stage.ts";
 import { MAX_GUESSES } from "../serving/prompt-lookup.ts";
+import { Scheduler } from "../serving/scheduler.ts";
+import { LocalStepper } from "../serving/step.ts";
 import { ChatTokenizer } from "../text/chat-tokenizer.ts";
 import { parseTokenizerTable } from "../text/tokenizer.ts";
 import { checkAmplitudes, checkFloats } from "./check-weights.ts";
@@ -266,6 +269,8 @@ class PartsLoader {
   }
 }
 
+const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+
 interface Spare {
   /** What the engine was made for. */
   key: string;
@@ -327,5 +332,7 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
     if (typeof WeakRef === "function") spares.set(module, { key, engine: new WeakRef(engine) });
     throw error;
   }
-  return new Model(manifest, engine, tokenizer, options);
+  const scheduler = new Scheduler(engine.plan, options);
+  const stepper = new LocalStepper(scheduler, new EngineStage(engine), options.pause ?? zeroTimeout);
+  return new Model(manifest, { engine, stepper }, tokenizer);
 }

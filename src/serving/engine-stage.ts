@@ -14,7 +14,7 @@ export class EngineStage implements Stage {
     const engine = this.engine;
     for (const { slot, blocks, seed } of admissions) {
       for (let i = 0; i < blocks.length; i++) engine.setBlock(slot, i, blocks[i]!);
-      engine.seed(slot, ...seedHalves(seed));
+      if (seed !== undefined) engine.seed(slot, ...seedHalves(seed));
     }
     for (let i = 0; i < rows.length; i++) {
       const { token, position, slot } = rows[i]!;

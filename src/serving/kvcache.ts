@@ -17,6 +17,7 @@ export interface BlockLease {
   published: number;
   /** `id` of the last published block, or the root of its salt. */
   parent: Parent;
+  readonly salt: string;
 }
 
 /** What a key begins with: the block before, or the salt where there is none. */
@@ -103,6 +104,7 @@ export class KvCache {
       cachedPositions: shared.length * BLOCK_POSITIONS,
       published: shared.length,
       parent: shared.at(-1)?.id ?? rootOf(salt),
+      salt,
     };
   }
 
@@ -127,6 +129,22 @@ export class KvCache {
       if (--this.#holders[block]! > 0) continue;
       if (this.#byBlock.has(block)) this.#idle.add(block);
       else this.#free.push(block);
+    }
+  }
+
+  /**
+   * What the blocks held is lost: nothing can be found any more until it is published again.
+   *
+   * @param leases all that there are; they keep their blocks
+   */
+  forget(leases: readonly BlockLease[]): void {
+    this.#free.push(...this.#idle);
+    this.#idle.clear();
+    this.#byKey.clear();
+    this.#byBlock.clear();
+    for (const lease of leases) {
+      lease.published = 0;
+      lease.parent = rootOf(lease.salt);
     }
   }
 

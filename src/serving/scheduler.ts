@@ -13,6 +13,8 @@ export interface Capacity {
   readonly maxSequences: number;
   /** Rows of a batch. */
   readonly maxRows: number;
+  /** Batches that may be under way at once. Stages in several isolates work at the same time that way. [1] */
+  readonly maxBatches?: number;
 }
 
 export interface SchedulerOptions {
@@ -36,6 +38,16 @@ interface Running {
   /** Whether the stage knows of it: it enters with the batch that has its first row. */
   entered: boolean;
   lookup: PromptLookup | undefined;
+  /** Whether its slot has its random numbers; they outlive a restart of the cache. */
+  seeded: boolean;
+  /** First position whose read has not been answered. Those before are not read again after a restart. */
+  unread: number;
+}
+
+/** A batch that is being computed, and who had which slot when it was made. */
+interface UnderWay {
+  batch: Batch;
+  owners: ReadonlyMap<number, Running>;
 }
 
 const NO_GUESSES: readonly number[] = [];
@@ -58,10 +70,15 @@ function commonPrefix(a: readonly number[], b: readonly number[], limit: number)
  * It keeps the books and no more: next() says what to compute, accept() takes what came of it, and the caller has
  * a stage compute in between, here and now or elsewhere and later. Sequences may be added and removed meanwhile.
  *
+ * Where several batches may be under way (`maxBatches`), they are computed and accepted in the order in which they were
+ * made. A sequence that waits for its token has no row in the next one; a prompt goes on without waiting.
+ *
  * A sequence is admitted when a slot and all blocks that it can ever need are free, so that it can always finish.
  */
 export class Scheduler {
   readonly cache: KvCache;
+  /** Batches that may be under way at once. */
+  readonly maxBatches: number;
   /** Batches so far. */
   steps = 0;
   readonly #waiting: Waiting[] = [];
@@ -73,14 +90,15 @@ export class Scheduler {
   readonly #maxQueue: number;
   readonly #maxWaitSteps: number;
   readonly #maxGuesses: number;
-  /** The batch that is being computed. */
-  #batch: Batch | undefined;
+  /** The batches that are being computed, oldest first. */
+  readonly #underWay: UnderWay[] = [];
 
-  constructor({ kvBlocks, maxSequences, maxRows }: Capacity, options: SchedulerOptions = {}) {
+  constructor({ kvBlocks, maxSequences, maxRows, maxBatches = 1 }: Capacity, options: SchedulerOptions = {}) {
     this.cache = new KvCache(kvBlocks);
     this.#slots = new Array(maxSequences).fill(undefined);
     this.#freeSlots = Array.from({ length: maxSequences }, (_, i) => maxSequences - 1 - i);
     this.#maxRows = maxRows;
+    this.maxBatches = maxBatches;
     this.#maxQueue = options.maxQueue ?? 64;
     this.#maxWaitSteps = options.maxWaitSteps ?? 4096;
     this.#maxGuesses = Math.min(options.promptLookup ?? 1, maxRows - 1);
@@ -113,35 +131,45 @@ export class Scheduler {
   }
 
   /**
-   * What to compute next; undefined when there is nothing to do. Each batch is accepted, or failed, before the next.
+   * What to compute next; undefined when there is nothing to do, or nothing before a batch that is under way is
+   * accepted. At most `maxBatches` are made before the first is accepted, or failed.
    */
   next(): Batch | undefined {
-    if (this.#batch !== undefined) throw new Error("the batch before has neither been accepted nor failed");
+    if (this.#underWay.length === this.maxBatches)
+      throw new Error("the batch before has neither been accepted nor failed");
     this.#admit();
     this.#refuse();
-    if (this.#running.length === 0) return undefined;
+    const batch = this.#fill();
+    if (batch.rows.length === 0) return undefined;
     this.steps++;
-    this.#batch = this.#fill();
-    return this.#batch;
+    const owners = new Map(batch.rows.map(({ slot }) => [slot, this.#slots[slot]!]));
+    this.#underWay.push({ batch, owners });
+    return batch;
   }
 
-  /** Hands the outcomes of the last batch to their sequences. Those who are finished leave. */
+  /** Hands the outcomes of the oldest batch to their sequences. Those who are finished leave. */
   accept(outcomes: Outcomes): void {
-    const { rows, reads } = this.#computing();
+    const { batch, owners } = this.#oldest();
+    const { admissions, rows, reads } = batch;
     if (outcomes.length !== reads.length) {
       this.fail(new Error(`the stage gave ${outcomes.length} outcomes for ${reads.length} reads`));
       return;
     }
-    this.#batch = undefined;
+    this.#underWay.shift();
+    for (const { slot } of admissions) owners.get(slot)!.seeded = true;
     for (let i = 0; i < reads.length; i++) {
       const { row, slot, after } = reads[i]!;
-      const sequence = this.#slots[slot]?.sequence;
-      if (sequence === undefined || sequence.finished || sequence.error !== undefined) continue;
+      const entry = owners.get(slot)!;
+      const { sequence } = entry;
+      // Its slot may be somebody else's by now.
+      if (this.#slots[slot] !== entry || sequence.finished || sequence.error !== undefined) continue;
+      const { position } = rows[row]!;
       if (after !== undefined) {
         // Behind a wrong guess nothing came, so every later one is wrong, too. Their cells are written again.
-        if (sequence.ids[rows[row]!.position] !== after) continue;
+        if (sequence.ids[position] !== after) continue;
         sequence.computed++;
       }
+      entry.unread = position + 1;
       deliver(sequence, outcomes[i]);
     }
     for (const { sequence, lease } of this.#running)
@@ -150,23 +178,43 @@ export class Scheduler {
   }
 
   /**
-   * The last batch could not be computed: the sequences that had rows in it get the error and leave. What they were
+   * The oldest batch could not be computed: the sequences that had rows in it get the error and leave. What they were
    * to write is in nobody else's blocks, so the others go on.
    */
   fail(cause: unknown): void {
-    const { rows } = this.#computing();
-    this.#batch = undefined;
+    const { owners } = this.#oldest();
+    this.#underWay.shift();
     const error = errorOf(cause);
-    for (const { slot } of rows) {
-      const entry = this.#slots[slot];
-      if (entry !== undefined) entry.sequence.error = error;
-    }
+    for (const [slot, entry] of owners) if (this.#slots[slot] === entry) entry.sequence.error = error;
     this.#retireEnded();
   }
 
-  #computing(): Batch {
-    if (this.#batch === undefined) throw new Error("no batch is being computed");
-    return this.#batch;
+  /**
+   * The keys and values of all sequences are lost, and so are the batches under way. Whoever runs keeps its slot, its
+   * blocks and its random numbers, and is read again from its tokens.
+   */
+  restart(): void {
+    this.#underWay.length = 0;
+    this.cache.forget(this.#running.map(({ lease }) => lease));
+    for (const entry of this.#running) {
+      entry.entered = false;
+      entry.sequence.computed = 0;
+    }
+  }
+
+  /** Nothing can be computed any more: whoever runs or waits gets the error and leaves. */
+  failAll(cause: unknown): void {
+    this.restart();
+    const error = errorOf(cause);
+    for (const { sequence } of this.#waiting.splice(0)) sequence.error = error;
+    for (const { sequence } of this.#running) sequence.error = error;
+    this.#retireEnded();
+  }
+
+  #oldest(): UnderWay {
+    const [oldest] = this.#underWay;
+    if (oldest === undefined) throw new Error("no batch is being computed");
+    return oldest;
   }
 
   #retire(index: number): void {
@@ -206,7 +254,15 @@ export class Scheduler {
       sequence.computed = lease.cachedPositions;
       sequence.cachedTokens = lease.cachedPositions;
       const slot = this.#freeSlots.pop()!;
-      const entry = { sequence, slot, lease, entered: false, lookup: undefined };
+      const entry = {
+        sequence,
+        slot,
+        lease,
+        entered: false,
+        lookup: undefined,
+        seeded: false,
+        unread: wantedFrom,
+      };
       this.#slots[slot] = entry;
       this.#running.push(entry);
     }
@@ -227,19 +283,21 @@ export class Scheduler {
     const reads: Read[] = [];
     const add = (entry: Running) => {
       const { sequence, slot, lease } = entry;
-      const { ids, wantedFrom, seed } = sequence;
+      const { ids, seed } = sequence;
       if (!entry.entered && rows.length < this.#maxRows) {
-        admissions.push({ slot, blocks: lease.blocks, seed });
+        admissions.push({ slot, blocks: lease.blocks, seed: entry.seeded ? undefined : seed });
         entry.entered = true;
       }
       for (; sequence.computed < ids.length && rows.length < this.#maxRows; sequence.computed++) {
         const position = sequence.computed;
-        if (position >= wantedFrom)
+        if (position >= entry.unread)
           reads.push({ row: rows.length, slot, after: undefined, task: sequence.read(position, NO_GUESSES) });
         rows.push({ token: ids[position]!, position, slot });
       }
     };
-    for (const entry of this.#running) if (remaining(entry) === 1) add(entry);
+    const generating = this.#running.filter((entry) => remaining(entry) <= 1).length;
+    const share = Math.ceil(generating / this.maxBatches);
+    for (const entry of this.#running) if (remaining(entry) === 1 && rows.length < share) add(entry);
     for (const entry of this.#running) if (remaining(entry) > 1) add(entry);
     if (rows.length === 1 && this.#running.length === 1) this.#guess(this.#running[0]!, rows, reads);
     return { admissions, rows, reads };

@@ -8,8 +8,11 @@ export interface Admission {
   readonly slot: number;
   /** KV blocks, in the order of the sequence's positions. */
   readonly blocks: readonly number[];
-  /** Starts the slot's random numbers: an integer from 0 to 2^64 − 1, as a number up to 2^53 − 1. */
-  readonly seed: number | bigint;
+  /**
+   * Starts the slot's random numbers: an integer from 0 to 2^64 − 1, as a number up to 2^53 − 1. Undefined for a
+   * sequence that has the slot already and is read again: it goes on with the numbers that it has.
+   */
+  readonly seed: number | bigint | undefined;
 }
 
 /** One token at one position of the sequence in `slot`. */

@@ -19,3 +19,40 @@ export function step(scheduler: Scheduler, stage: Stage): boolean {
   scheduler.accept(outcomes);
   return true;
 }
+
+/** Makes steps whenever somebody waits for one. */
+export interface Stepper {
+  readonly scheduler: Scheduler;
+  /**
+   * A step for everybody, and a turn for others. It never rejects: who is hit by a failure finds the error at its sequence.
+   *
+   * @param seen what this resolved to the last time, or the scheduler's steps when the sequence was added
+   * @returns the steps so far, for the next call
+   */
+  advance(seen: number): Promise<number>;
+}
+
+/** Steps on a stage in this isolate. */
+export class LocalStepper implements Stepper {
+  readonly scheduler: Scheduler;
+  readonly #stage: Stage;
+  readonly #pause: () => Promise<void>;
+
+  /** @param pause awaited between two steps, so that other work gets its turn */
+  constructor(scheduler: Scheduler, stage: Stage, pause: () => Promise<void>) {
+    this.scheduler = scheduler;
+    this.#stage = stage;
+    this.#pause = pause;
+  }
+
+  /**
+   * Makes no step if somebody else has made one since `seen`: if each of 64 sequences made a step of its own, everybody's
+   * tokens would come in bursts of 64.
+   */
+  async advance(seen: number): Promise<number> {
+    if (this.scheduler.steps === seen) step(this.scheduler, this.#stage);
+    const { steps } = this.scheduler;
+    await this.#pause();
+    return steps;
+  }
+}

@@ -89,24 +89,38 @@ export class FakeStage implements Stage {
   run(original: Batch): Outcomes {
     // What survives this may travel.
     const batch = structuredClone(original);
+    return this.answer(batch, this.enter(batch));
+  }
+
+  /** The first half of a batch, which fills the cache: what each read's row sees of it. */
+  enter(batch: Batch): number[][] {
     const wrong = fault(batch, this.capacity);
     if (wrong !== undefined) throw new Error(`the batch has ${wrong}`);
-    for (const { slot, blocks, seed } of batch.admissions) {
-      this.#tables[slot] = blocks;
-      this.#random[slot] = new Random(seed);
-    }
+    for (const { slot, blocks } of batch.admissions) this.#tables[slot] = blocks;
     for (const { token, position, slot } of batch.rows) this.#cells[this.#cell(slot, position)] = token;
+    return batch.reads.map(({ row, slot }) =>
+      Array.from({ length: batch.rows[row]!.position + 1 }, (_, i) => this.#cells[this.#cell(slot, i)]!),
+    );
+  }
+
+  /** The second half, which draws. */
+  answer({ admissions, reads }: Batch, seen: readonly number[][]): Outcomes {
+    for (const { slot, seed } of admissions) if (seed !== undefined) this.#random[slot] = new Random(seed);
     const outcomes: (Outcome | undefined)[] = [];
-    for (const { row, slot, after, task } of batch.reads) {
+    for (const [i, { slot, after, task }] of reads.entries()) {
       if (after !== undefined && outcomes.at(-1)?.id !== after) {
         outcomes.push(undefined);
         continue;
       }
-      const { position } = batch.rows[row]!;
-      const tokens = Array.from({ length: position + 1 }, (_, i) => this.#cells[this.#cell(slot, i)]!);
-      outcomes.push(answer(tokens, task, this.#random[slot]!, this.#vocabSize));
+      outcomes.push(answer(seen[i]!, task, this.#random[slot]!, this.#vocabSize));
     }
     return structuredClone(outcomes);
+  }
+
+  /** Loses the cache and the tables, but not the random numbers. */
+  forget(): void {
+    this.#tables.length = 0;
+    this.#cells.fill(-1);
   }
 
   #cell(slot: number, position: number): number {
