@@ -169,7 +169,7 @@ export const STRASSEN_RESTS = 64;
 
 /** PCG32's state and increment, two little-endian uint64. */
 export const RNG_BYTES = 16;
-/** Pairs (token, count or bias) that penalize() and addBias() take at once. */
+/** Pairs (token, count) that penalize() takes at once. */
 export const MAX_PAIRS = 1024;
 /** Most alternatives that topLogits() returns. */
 export const MAX_TOP = 128;

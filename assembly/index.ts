@@ -9,7 +9,7 @@ export { expandSteps16 } from "./kernels/dot8-steps";
 export { largestRowSum } from "./kernels/row-sums";
 export { setModel } from "./descriptor";
 export { blocks, embed, forward, head } from "./forward";
-export { addBias, logSumExp, logit, penalize, sample, topLogits } from "./sampling/sampler";
+export { logSumExp, mask, penalize, sample, topLogits } from "./sampling/sampler";
 export { random, seed } from "./sampling/pcg32";
 export { sha256Blocks, sha256Finish, sha256Start } from "./sha256";
 

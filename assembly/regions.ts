@@ -39,7 +39,7 @@ export const REGION_ROWS = 2;
 export const REGION_LOGIT_ROWS = 3;
 /** PRNG states, one for each sequence slot. */
 export const REGION_RNG = 4;
-/** Pairs (int32 token, int32 count or float32 bias) that penalize() and addBias() read. */
+/** Pairs (int32 token, int32 count) that penalize() reads. */
 export const REGION_PAIRS = 5;
 /** Pairs (int32 token, float32 logit) that topLogits() writes. */
 export const REGION_TOP = 6;
@@ -76,7 +76,9 @@ export const REGION_SAMPLER = 22;
 export const REGION_GROUP_SUMS = 23;
 /** 16 rows of four-bit weights within a block of columns, expanded to int16 (kernels/dot4.ts). */
 export const REGION_PANEL = 24;
-export const REGIONS = 25;
+/** Which tokens mask() leaves possible: bit i of the little-endian words stands for token i. */
+export const REGION_MASK = 25;
+export const REGIONS = 26;
 
 /** The numbers that sizes depend on. Widths are padded as they are stored: multiples of 16. */
 export class Shape {
@@ -194,6 +196,8 @@ export function regionBytes(region: number, shape: Shape): number {
       return (EXPANDED_ROWS - 1) * groupSumsStride(shape.columns);
     case REGION_PANEL:
       return BLOCK_COLUMNS * 32;
+    case REGION_MASK:
+      return Math.ceil(shape.vocabulary / 32) * 4;
     default:
       return 0;
   }

@@ -3,7 +3,7 @@
 import { HISTOGRAM_BUCKETS, M_LOGITS_STRIDE, M_VOCAB } from "../abi";
 import { pointer, size } from "../descriptor";
 import { exp4, maxLane } from "../kernels/math";
-import { REGION_LOGITS, REGION_PAIRS, REGION_SAMPLER, REGION_TOP } from "../regions";
+import { REGION_LOGITS, REGION_MASK, REGION_PAIRS, REGION_SAMPLER, REGION_TOP } from "../regions";
 import { random } from "./pcg32";
 
 /** float32 [4]. */
@@ -60,19 +60,15 @@ export function logSumExp(slot: i32): f64 {
   return <f64>largest + Math.log(f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1));
 }
 
-/** The logit of one token. */
-export function logit(slot: i32, token: i32): f32 {
-  return load<f32>(logitsOf(slot) + ((<usize>token) << 2));
-}
-
 /** Writes the `k` ≤ MAX_TOP largest logits to REGION_TOP as (id, logit), largest first, the lower id first among equals. */
 export function topLogits(slot: i32, k: i32): void {
   const top = pointer(REGION_TOP);
-  for (let i: usize = 0; i < <usize>k; i++) {
-    store<i32>(top + (i << 3), -1);
-    store<f32>(top + (i << 3), -Infinity, 4);
+  let lastAt = top - 8;
+  for (; k; k--) {
+    lastAt += 8;
+    // Id −1 and logit −∞.
+    store<u64>(lastAt, 0xff800000ffffffff);
   }
-  const lastAt = top + ((<usize>(k - 1)) << 3);
   const logits = logitsOf(slot);
   for (let at = logits, end = logits + vocabBytes(); at < end; at += 16) {
     let mask = i32x4.bitmask(f32x4.gt(v128.load(at), v128.load_splat<i32>(lastAt, 4)));
@@ -80,21 +76,11 @@ export function topLogits(slot: i32, k: i32): void {
       const lane = (<usize>ctz(mask)) << 2;
       const value = load<f32>(at + lane);
       let place = lastAt;
-      if (value <= load<f32>(place, 4)) continue;
+      if (!(value > load<f32>(place, 4))) continue;
       for (; place > top && load<f32>(place - 8, 4) < value; place -= 8) store<u64>(place, load<u64>(place - 8));
       store<i32>(place, <i32>((at + lane - logits) >> 2));
       store<f32>(place, value, 4);
     }
-  }
-}
-
-/** logits[id] += bias for the `count` pairs (int32 id, float32 bias) at REGION_PAIRS. */
-export function addBias(slot: i32, count: i32): void {
-  const logits = logitsOf(slot);
-  let pair = pointer(REGION_PAIRS);
-  for (let i = 0; i < count; i++, pair += 8) {
-    const at = logits + ((<usize>load<i32>(pair)) << 2);
-    store<f32>(at, load<f32>(at) + load<f32>(pair, 4));
   }
 }
 
@@ -115,6 +101,20 @@ export function penalize(slot: i32, count: i32, repetition: f32, presence: f32, 
     // Finite, so that the largest logit is a number whatever the penalties are.
     store<f32>(at, min(max(value, -f32.MAX_VALUE), f32.MAX_VALUE));
   }
+}
+
+/** logits[id] = −∞ for each token whose bit at REGION_MASK is 0. */
+export function mask(slot: i32): void {
+  const logits = logitsOf(slot);
+  const lane = i32x4(1, 2, 4, 8);
+  let offset: usize = 0;
+  do {
+    const bits = <i32>load<u8>(pointer(REGION_MASK) + (offset >> 5)) >> <i32>((offset >> 2) & 4);
+    const possible = v128.eq<i32>(v128.and(i32x4.splat(bits), lane), lane);
+    const at = logits + offset;
+    v128.store(at, v128.bitselect(v128.load(at), f32x4.splat(-Infinity), possible));
+    offset += 16;
+  } while (offset < vocabBytes());
 }
 
 /** Restores the heap of float32 at `heap` (smallest first) after its root was replaced. */

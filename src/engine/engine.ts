@@ -4,6 +4,7 @@ import {
   REGION_DESCRIPTOR,
   REGION_LOGIT_ROWS,
   REGION_LOGITS,
+  REGION_MASK,
   REGION_PAIRS,
   REGION_RESIDUAL,
   REGION_ROWS,
@@ -160,7 +161,7 @@ export class Engine {
 
   /** Logits of a slot, float32 [vocabSize]: a view, valid until the next call. */
   logits(slot: number): Float32Array {
-    const at = (this.at(REGION_LOGITS) + slot * this.plan.logitsStride) / 4;
+    const at = this.logitAt(slot, 0);
     return this.floats.subarray(at, at + this.vocabSize);
   }
 
@@ -191,32 +192,42 @@ export class Engine {
     return this.wasm.logSumExp(slot);
   }
 
+  /** The logit of one token. */
   logit(slot: number, token: number): number {
-    return this.wasm.logit(slot, token);
+    return this.floats[this.logitAt(slot, token)]!;
   }
 
-  /** The `count` likeliest tokens; `logSumExp` is that slot's. */
+  /** Index of a logit among the floats. */
+  private logitAt(slot: number, token: number): number {
+    return (this.at(REGION_LOGITS) + slot * this.plan.logitsStride) / 4 + token;
+  }
+
+  /** The `count` likeliest tokens, fewer where the mask leaves fewer; `logSumExp` is that slot's. */
   topLogprobs(slot: number, count: number, logSumExp: number): TokenLogprob[] {
     if (count === 0) return [];
     this.wasm.topLogits(slot, count);
     const at = this.at(REGION_TOP) >> 2;
-    return Array.from({ length: count }, (_, i) => ({
-      id: this.ints[at + 2 * i]!,
-      logprob: this.floats[at + 2 * i + 1]! - logSumExp,
-    }));
+    const top: TokenLogprob[] = [];
+    for (let i = 0; i < count && this.ints[at + 2 * i]! >= 0; i++)
+      top.push({ id: this.ints[at + 2 * i]!, logprob: this.floats[at + 2 * i + 1]! - logSumExp });
+    return top;
   }
 
-  /** logits[id] += bias. */
+  /** logits[id] += bias, in float32: a float64 holds the sum of two float32 closely enough to round as they would. */
   addBias(slot: number, biases: readonly (readonly [id: number, bias: number])[]): void {
-    const at = this.at(REGION_PAIRS) >> 2;
-    for (let start = 0; start < biases.length; start += MAX_PAIRS) {
-      const chunk = biases.slice(start, start + MAX_PAIRS);
-      chunk.forEach(([id, bias], i) => {
-        this.ints[at + 2 * i] = id;
-        this.floats[at + 2 * i + 1] = bias;
-      });
-      this.wasm.addBias(slot, chunk.length);
-    }
+    for (const [id, bias] of biases) this.floats[this.logitAt(slot, id)]! += Math.fround(bias);
+  }
+
+  /**
+   * logits[id] = −∞ for each token that a mask rules out.
+   *
+   * @param mask bit i % 32 of word i / 32 is set where token i is possible; a token beyond its end is not
+   */
+  mask(slot: number, mask: Uint32Array): void {
+    const start = this.at(REGION_MASK) >> 2;
+    this.ints.set(mask, start);
+    this.ints.fill(0, start + mask.length, start + Math.ceil(this.plan.logitsStride / 128));
+    this.wasm.mask(slot);
   }
 
   /** Applies the three penalties; `counts` says how often each token was generated, 0 for those of the prompt alone. */

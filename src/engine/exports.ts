@@ -18,9 +18,8 @@ export interface EngineExports {
     number
   >;
   logSumExp: Call<[slot: number], number>;
-  logit: Call<[slot: number, token: number], number>;
   topLogits: Call<[slot: number, k: number]>;
-  addBias: Call<[slot: number, count: number]>;
+  mask: Call<[slot: number]>;
   penalize: Call<[slot: number, count: number, repetition: number, presence: number, frequency: number]>;
   seed: Call<[sequence: number, low: number, high: number, stream: number]>;
   random: Call<[sequence: number], number>;

@@ -36,7 +36,7 @@ const ENTRY = `
   export { attend } from "./assembly/layers/attention";
   export { storeKeyValue } from "./assembly/layers/kv-cache";
   export { random, seed } from "./assembly/sampling/pcg32";
-  export { addBias, logSumExp, penalize, sample, topLogits } from "./assembly/sampling/sampler";
+  export { logSumExp, mask, penalize, sample, topLogits } from "./assembly/sampling/sampler";
 
   export function exp(x: usize, out: usize, count: i32): void {
     for (let i = 0; i < count; i += 4, x += 16, out += 16) v128.store(out, exp4(v128.load(x)));
@@ -89,8 +89,8 @@ export interface Kernels {
   storeKeyValue(row: number, layer: number): void;
   random(sequence: number): number;
   seed(sequence: number, low: number, high: number, stream: number): void;
-  addBias(slot: number, count: number): void;
   logSumExp(slot: number): number;
+  mask(slot: number): void;
   penalize(slot: number, count: number, repetition: number, presence: number, frequency: number): void;
   sample(
     slot: number,

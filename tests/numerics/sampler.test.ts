@@ -9,6 +9,7 @@ import {
 } from "../../assembly/abi.ts";
 import {
   REGION_LOGITS,
+  REGION_MASK,
   REGION_PAIRS,
   REGION_RNG,
   REGION_SAMPLER,
@@ -25,6 +26,7 @@ let bench: KernelBench;
 let rng: number;
 let top: number;
 let pairs: number;
+let maskAt: number;
 let logitsAt: number;
 
 beforeAll(async () => {
@@ -41,6 +43,7 @@ function setLogits(logits: Float32Array): void {
   rng = bench.take(2 * RNG_BYTES);
   top = bench.take(MAX_TOP * 8);
   pairs = bench.take(MAX_PAIRS * 8);
+  maskAt = bench.take(vocabPad / 8);
   bench.describe({
     [M_VOCAB]: logits.length,
     [REGION_LOGITS]: logitsAt,
@@ -49,6 +52,7 @@ function setLogits(logits: Float32Array): void {
     [REGION_RNG]: rng,
     [REGION_TOP]: top,
     [REGION_PAIRS]: pairs,
+    [REGION_MASK]: maskAt,
   });
 }
 
@@ -244,7 +248,7 @@ describe("whatever the numbers, the id is valid", () => {
   });
 });
 
-describe("penalties and bias", () => {
+describe("penalties", () => {
   test("change the listed logits as their definitions say, and no other", () => {
     const logits = peaked(1003, 8);
     setLogits(logits);
@@ -267,12 +271,28 @@ describe("penalties and bias", () => {
     expected.forEach((value, id) => {
       expect(Math.abs(after[id]! - value)).toBeLessThanOrEqual(1e-6 * Math.abs(value));
     });
+  });
+});
 
-    const biased = after.slice();
-    bench.int32(pairs, 2)[0] = 700;
-    bench.float32(pairs, 2)[1] = -100;
-    bench.kernels.addBias(0, 1);
-    biased[700]! += -100;
-    expect(bench.float32(logitsAt, 1003).slice()).toEqual(biased);
+describe("a mask", () => {
+  const random = integers(1003, 0, 1, 5);
+  /** Bits of the tokens that are possible. */
+  const masks: Record<string, (id: number) => boolean> = {
+    none: () => false,
+    all: () => true,
+    one: (id) => id === 1002,
+    half: (id) => id % 8 < 4,
+    random: (id) => random[id] === 1,
+  };
+
+  test.each(Object.keys(masks))("leaves the logits of possible tokens and −∞ for others: %s", (name) => {
+    const isPossible = masks[name]!;
+    const logits = peaked(1003, 9);
+    setLogits(logits);
+    const words = new Uint32Array(bench.kernels.memory.buffer, maskAt, Math.ceil(1003 / 32));
+    for (let id = 0; id < 1003; id++) if (isPossible(id)) words[id >> 5]! |= 1 << (id & 31);
+    bench.kernels.mask(0);
+    const expected = logits.map((logit, id) => (isPossible(id) ? logit : -Infinity));
+    expect(bench.float32(logitsAt, 1003).slice()).toEqual(expected);
   });
 });
