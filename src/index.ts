@@ -47,6 +47,7 @@ export type {
   TokenLogprob,
   Usage,
 } from "./results.ts";
+export type { TokenConstraint, TokenMatcher } from "./serving/restriction.ts";
 export type { ChatTemplateValues } from "./text/chat-template.ts";
 export type { ChatTokenizer } from "./text/chat-tokenizer.ts";
 export {

@@ -28,14 +28,16 @@ export class Model {
   readonly tokenizer: Tokenizer | undefined;
   #machine: Machine | undefined;
   readonly #scheduler: Scheduler;
+  readonly #fastForward: boolean;
 
   /** @internal loadModel makes it. */
-  constructor(manifest: Manifest, machine: Machine, tokenizer: Tokenizer | undefined) {
+  constructor(manifest: Manifest, machine: Machine, tokenizer: Tokenizer | undefined, fastForward = true) {
     this.manifest = manifest;
     this.#machine = machine;
     this.context = machine.engine.plan.context;
     this.tokenizer = tokenizer;
     this.#scheduler = machine.stepper.scheduler;
+    this.#fastForward = fastForward;
   }
 
   /** Bytes of linear memory; constant from load to dispose(). */
@@ -71,6 +73,10 @@ export class Model {
         "stop strings need a model with a tokenizer; use stopTokenIds",
         { param: "stop" },
       );
+    if (this.tokenizer === undefined && resolved.constraint !== undefined)
+      throw new EdgeformerError("invalid_option", "a constraint needs a model with a tokenizer", {
+        param: "constraint",
+      });
     const ids = this.#promptIds(prompt);
     if (ids.length + resolved.maxTokens > this.context)
       throw new EdgeformerError(
@@ -78,7 +84,15 @@ export class Model {
         `the context is ${this.context} tokens; the prompt has ${ids.length} and ${resolved.maxTokens} more were asked for: shorten the prompt or lower maxTokens`,
       );
 
-    const generation = new Generation(ids, resolved, recipe.eosTokenIds, this.tokenizer);
+    const matcher = this.tokenizer && resolved.constraint?.matcher(this.tokenizer);
+    const generation = new Generation(
+      ids,
+      resolved,
+      recipe.eosTokenIds,
+      this.tokenizer,
+      matcher,
+      this.#fastForward,
+    );
     const { signal } = resolved;
     this.#start(generation);
     let seen = this.#scheduler.steps;

@@ -1,6 +1,7 @@
 import { EdgeformerError } from "./errors.ts";
 import type { GenerationConfig } from "./format/generation.ts";
 import { SAMPLING_RANGES } from "./sampling-ranges.ts";
+import type { TokenConstraint } from "./serving/restriction.ts";
 
 /** Most alternatives per token that can be asked for. */
 export const MAX_LOGPROBS = 100;
@@ -53,6 +54,12 @@ export interface GenerateOptions extends SamplingOptions {
   ignoreEos?: boolean;
   /** The end-of-text and stop tokens are impossible, and stop strings do not count, before this many tokens. [0] */
   minTokens?: number;
+  /**
+   * What the text is held to: `compileConstraint` of `edgeformer/constrain` makes it from a JSON schema, a regular
+   * expression or a list of texts. A text that ends by itself fulfils it; one that `maxTokens` or a stop string cuts
+   * is the beginning of one that does. [nothing]
+   */
+  constraint?: TokenConstraint;
   /** Report log-probabilities of each token and of this many alternatives, 0 to 100. [not reported] */
   logprobs?: number;
   signal?: AbortSignal;
@@ -68,6 +75,7 @@ export interface ResolvedOptions extends ResolvedSampling {
   stopTokenIds: number[];
   ignoreEos: boolean;
   minTokens: number;
+  constraint: TokenConstraint | undefined;
   logprobs: number | undefined;
   signal: AbortSignal | undefined;
 }
@@ -162,6 +170,11 @@ export function resolveOptions(
   });
   if (options.ignoreEos !== undefined && typeof options.ignoreEos !== "boolean")
     invalid("ignoreEos", "must be true or false");
+  const { constraint } = options;
+  if (constraint !== undefined && typeof constraint?.matcher !== "function")
+    invalid("constraint", "must be what compileConstraint gives");
+  if (constraint !== undefined && options.ignoreEos)
+    invalid("ignoreEos", "cannot go with a constraint, which says where the text ends");
   return {
     temperature: number(options.temperature, "temperature", defaults.temperature),
     topK: integer(options.topK, "topK", defaults.topK, 0, vocabSize),
@@ -177,6 +190,7 @@ export function resolveOptions(
     stopTokenIds,
     ignoreEos: options.ignoreEos ?? false,
     minTokens: integer(options.minTokens, "minTokens", 0, 0, Number.MAX_SAFE_INTEGER),
+    constraint,
     logprobs:
       options.logprobs === undefined ? undefined : integer(options.logprobs, "logprobs", 0, 0, MAX_LOGPROBS),
     signal: options.signal,

@@ -1,4 +1,7 @@
-/** Log-probability of a token, natural logarithm, from the model's own distribution (before temperature and filters). */
+/**
+ * Log-probability of a token, natural logarithm, from the model's own distribution (before temperature and filters).
+ * Under a constraint the distribution is restricted to the tokens that it allows, whose probabilities add up to 1.
+ */
 export interface TokenLogprob {
   id: number;
   logprob: number;
@@ -18,6 +21,8 @@ export interface Usage {
   completionTokens: number;
   /** Prompt tokens whose keys and values came from the cache. */
   cachedTokens: number;
+  /** Generated tokens that had no alternative under the constraint, so that none had to be drawn; only with one. */
+  forcedTokens?: number;
 }
 
 /** One step of a generation. */

@@ -64,6 +64,10 @@ class Replay implements Sequence {
     this.capacity = this.#all.length - 1;
   }
 
+  admits(guesses: readonly number[]): number {
+    return guesses.length;
+  }
+
   read(position: number): Draw {
     return { ...GREEDY, biases: [[this.#all[position + 1]!, 1e30]] };
   }

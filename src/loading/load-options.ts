@@ -40,6 +40,11 @@ export interface LoadOptions {
    * speed of text that repeats itself and nothing else; 0 turns it off. [1]
    */
   promptLookup?: number;
+  /**
+   * Whether tokens that a constraint leaves no alternative to are read with the next step, rather than each drawn in one
+   * of its own. It changes the speed and nothing else. [true]
+   */
+  fastForward?: boolean;
   /** Called as bytes arrive, and with each file that is begun. What it throws ends the load. */
   onProgress?: (loadedBytes: number, totalBytes: number, file: string) => void;
   /**

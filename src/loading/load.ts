@@ -334,5 +334,5 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
   }
   const scheduler = new Scheduler(engine.plan, options);
   const stepper = new LocalStepper(scheduler, new EngineStage(engine), options.pause ?? zeroTimeout);
-  return new Model(manifest, { engine, stepper }, tokenizer);
+  return new Model(manifest, { engine, stepper }, tokenizer, options.fastForward);
 }

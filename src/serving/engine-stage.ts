@@ -1,5 +1,6 @@
 import type { Engine } from "../engine/engine.ts";
 import { seedHalves } from "../options.ts";
+import { certain, onlyToken } from "./restriction.ts";
 import type { Batch, Draw, Outcome, Outcomes, Rating, Read, Stage } from "./stage.ts";
 
 /** Computes whole batches on one engine, which nobody else may use meanwhile. */
@@ -48,13 +49,15 @@ export class EngineStage implements Stage {
   }
 
   #draw(logits: number, slot: number, draw: Draw): Outcome {
-    const { temperature, topK, topP, minP, logprobs } = draw;
+    const { mask, logprobs } = draw;
     const engine = this.engine;
+    const only = mask && onlyToken(mask);
+    if (only !== undefined) return certain(only, logprobs);
     if (logprobs === undefined) {
       this.#adjust(logits, draw);
-      const id = engine.sample(logits, slot, temperature, topK, topP, minP);
-      return { id, logprob: undefined, top: undefined };
+      return { id: this.#sample(logits, slot, draw), logprob: undefined, top: undefined };
     }
+    if (mask !== undefined) engine.mask(logits, mask);
     const logSumExp = engine.logSumExp(logits);
     const top = engine.topLogprobs(logits, logprobs, logSumExp);
     // Log-probabilities are the model's own, and the adjustment overwrites what they are made of.
@@ -63,17 +66,24 @@ export class EngineStage implements Stage {
       for (const id of draw.penalties.counts.keys()) before.set(id, engine.logit(logits, id));
     for (const [id] of draw.biases) before.set(id, engine.logit(logits, id));
     this.#adjust(logits, draw);
-    const id = engine.sample(logits, slot, temperature, topK, topP, minP);
+    const id = this.#sample(logits, slot, draw);
     return { id, logprob: (before.get(id) ?? engine.logit(logits, id)) - logSumExp, top };
   }
 
-  /** Applies penalties, then biases, to the logits. */
-  #adjust(logits: number, { penalties, biases }: Draw): void {
+  /** The token that is drawn; −1 where every logit is −∞ or not a number. */
+  #sample(logits: number, slot: number, { temperature, topK, topP, minP }: Draw): number {
+    const id = this.engine.sample(logits, slot, temperature, topK, topP, minP);
+    return id >= 0 && this.engine.logit(logits, id) === Number.NEGATIVE_INFINITY ? -1 : id;
+  }
+
+  /** Applies penalties, then biases, then the mask to the logits: penalties make every logit finite. */
+  #adjust(logits: number, { penalties, biases, mask }: Draw): void {
     if (penalties !== undefined) {
       const { counts, repetition, presence, frequency } = penalties;
       this.engine.penalize(logits, counts, repetition, presence, frequency);
     }
     if (biases.length > 0) this.engine.addBias(logits, biases);
+    if (mask !== undefined) this.engine.mask(logits, mask);
   }
 
   #rate(logits: number, { target, top }: Rating): Outcome {

@@ -169,8 +169,8 @@ export class Scheduler {
         if (sequence.ids[position] !== after) continue;
         sequence.computed++;
       }
-      entry.unread = position + 1;
       deliver(sequence, outcomes[i]);
+      entry.unread = Math.max(position + 1, sequence.wantedFrom);
     }
     for (const { sequence, lease } of this.#running)
       this.cache.publish(lease, sequence.ids, sequence.computed);
@@ -314,7 +314,8 @@ export class Scheduler {
     if (limit <= 0) return;
     entry.lookup ??= new PromptLookup();
     const guesses = entry.lookup.guess(sequence.ids, limit);
-    for (let i = 0; i < guesses.length; i++) {
+    const admitted = sequence.admits(guesses);
+    for (let i = 0; i < admitted; i++) {
       const token = guesses[i]!;
       const position = first + i;
       const task = sequence.read(position, guesses.slice(0, i + 1));

@@ -3,6 +3,7 @@ import type { ResolvedOptions } from "../options.ts";
 import type { FinishReason, GenerateChunk, GeneratedLogprob, Score, TokenLogprob } from "../results.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { certain, Restriction, type TokenMatcher } from "./restriction.ts";
 import type { Draw, Outcome, Rating } from "./stage.ts";
 
 /**
@@ -13,7 +14,7 @@ import type { Draw, Outcome, Rating } from "./stage.ts";
 export interface Sequence {
   readonly ids: number[];
   computed: number;
-  /** First position whose logits are read. */
+  /** First position whose logits are read, of those that `ids` has now. */
   readonly wantedFrom: number;
   /** Positions that the cache must be able to hold. */
   readonly capacity: number;
@@ -26,6 +27,8 @@ export interface Sequence {
   cachedTokens: number;
   /** Why it will never finish. */
   error: Error | undefined;
+  /** How many of the tokens that are guessed to follow `ids` are worth a row, the first ones first. */
+  admits(guesses: readonly number[]): number;
   /**
    * What to do with the logits of `position`. `guesses` are the tokens behind `ids` that are taken to have been
    * drawn by then.
@@ -35,12 +38,14 @@ export interface Sequence {
   accept(outcome: Outcome): void;
 }
 
-/** Samples a continuation of a prompt. */
+/**
+ * Samples a continuation of a prompt. Where it is held to something, a token without an alternative is not drawn: it
+ * joins the ids at once, and its row the next batch.
+ */
 export class Generation implements Sequence {
   readonly ids: number[];
   readonly promptTokens: number;
   readonly capacity: number;
-  readonly wantedFrom: number;
   readonly seed: number | bigint;
   computed = 0;
   cachedTokens = 0;
@@ -57,23 +62,31 @@ export class Generation implements Sequence {
   /** How to draw a token, and how to draw one before `minTokens`. */
   readonly #draw: Draw;
   readonly #earlyDraw: Draw;
+  readonly #restriction: Restriction | undefined;
+  readonly #fastForward: boolean;
+  /** Tokens that joined without being drawn. */
+  #forced = 0;
 
   /**
    * @param prompt at least one token
    * @param eosTokenIds tokens that end the text, unless the options ignore them
    * @param tokenizer without one the chunks have no text
+   * @param matcher what the text is held to, at its beginning
+   * @param fastForward false draws tokens without an alternative like all others; the text is the same
+   * @throws EdgeformerError `invalid_option` where the text can end before `minTokens` only
    */
   constructor(
     prompt: readonly number[],
     options: ResolvedOptions,
     eosTokenIds: readonly number[],
     tokenizer: Tokenizer | undefined,
+    matcher?: TokenMatcher,
+    fastForward = true,
   ) {
     this.ids = [...prompt];
     this.promptTokens = prompt.length;
     // The last token's keys are never needed, but a sequence of one token still takes a place.
     this.capacity = Math.max(1, prompt.length + options.maxTokens - 1);
-    this.wantedFrom = prompt.length - 1;
     this.seed = options.seed;
     this.#options = options;
     this.#tokenizer = tokenizer;
@@ -101,35 +114,108 @@ export class Generation implements Sequence {
     };
     const excluded = [...this.#stopIds].map((id): [number, number] => [id, Number.NEGATIVE_INFINITY]);
     this.#earlyDraw = { ...this.#draw, biases: [...logitBias, ...excluded] };
+    this.#restriction =
+      matcher && new Restriction(matcher, options.ignoreEos ? [] : eosTokenIds, this.#stopIds);
+    this.#fastForward = fastForward;
     if (options.maxTokens === 0) this.#finish("length", []);
+    else if (this.#mustEnd()) this.#finish("stop", []);
+    else this.#appendForced();
   }
 
   get #generated(): number {
     return this.ids.length - this.promptTokens;
   }
 
+  get wantedFrom(): number {
+    return this.ids.length - 1;
+  }
+
+  /** Behind a guess that leaves no choice nothing is drawn, so there it ends. */
+  admits(guesses: readonly number[]): number {
+    const later = this.#restriction?.clone();
+    if (later === undefined) return guesses.length;
+    const leavesChoice = (id: number) =>
+      !this.#stopIds.has(id) && later.accept(id) && later.forced().length === 0 && !later.isComplete;
+    const end = guesses.findIndex((id) => !leavesChoice(id));
+    return end === -1 ? guesses.length : end;
+  }
+
   read(_position: number, guesses: readonly number[]): Draw {
     const early = this.#generated + guesses.length < this.#options.minTokens;
-    const draw = early ? this.#earlyDraw : this.#draw;
+    const unrestricted = early ? this.#earlyDraw : this.#draw;
+    const mask = this.#maskBehind(guesses);
+    const draw = mask === undefined ? unrestricted : { ...unrestricted, mask };
     if (draw.penalties === undefined || guesses.length === 0) return draw;
     const counts = new Map(draw.penalties.counts);
     for (const id of guesses) count(counts, id);
     return { ...draw, penalties: { ...draw.penalties, counts } };
   }
 
-  /** @throws EdgeformerError `invalid_model` when there was no token to draw */
+  /** The mask behind guesses that were admitted. */
+  #maskBehind(guesses: readonly number[]): Uint32Array | undefined {
+    if (this.#restriction === undefined || guesses.length === 0) return this.#restriction?.mask();
+    const later = this.#restriction.clone();
+    for (const id of guesses) later.accept(id);
+    return later.mask();
+  }
+
+  /**
+   * @throws EdgeformerError `invalid_model` when there was no token to draw, `invalid_option` when what the text is held
+   *   to allows none
+   */
   accept({ id, logprob, top }: Outcome): void {
+    if (id < 0 && this.#restriction !== undefined)
+      throw new EdgeformerError(
+        "invalid_option",
+        "no token could be drawn: the constraint, minTokens and stopTokenIds together allow none",
+        { param: "constraint" },
+      );
     if (id < 0)
       throw new EdgeformerError(
         "invalid_model",
         "no token could be drawn: every logit is −∞ or not a number; check minTokens and stopTokenIds, or the model's weights",
       );
+    this.#take({ id, logprob, top });
+    this.#appendForced();
+  }
+
+  /** Takes the tokens that come next without a choice, as if they had been drawn. */
+  #appendForced(): void {
+    if (this.#restriction === undefined || !this.#fastForward || this.finished) return;
+    for (const id of this.#restriction.forced()) {
+      this.#forced++;
+      this.#take(certain(id, this.#options.logprobs));
+      if (this.finished) return;
+    }
+  }
+
+  /** Whether what the text is held to leaves nothing but its end. */
+  #mustEnd(): boolean {
+    if (!this.#restriction?.isComplete) return false;
+    this.#refuseEarlyEnd();
+    return true;
+  }
+
+  /** A constraint can end a text before the options allow it. */
+  #refuseEarlyEnd(): void {
+    const { minTokens } = this.#options;
+    if (this.#generated < minTokens)
+      throw new EdgeformerError(
+        "invalid_option",
+        `the constraint ends the text after ${this.#generated} tokens, before minTokens ${minTokens}`,
+        { param: "minTokens" },
+      );
+  }
+
+  #take({ id, logprob, top }: Outcome): void {
     const rated = logprob === undefined || top === undefined ? undefined : { id, logprob, top };
     if (this.#stopIds.has(id)) {
+      this.#refuseEarlyEnd();
       this.#finish("stop", [], rated && { logprobs: [], stopLogprob: rated });
       return;
     }
-
+    if (this.#restriction?.accept(id) === false)
+      throw new Error(`token ${id} was drawn, which the constraint does not allow`);
     this.ids.push(id);
     if (this.#counts !== undefined) count(this.#counts, id);
     const early = this.#generated <= this.#options.minTokens && this.#options.minTokens > 0;
@@ -139,7 +225,7 @@ export class Generation implements Sequence {
       finishReason: null,
     };
     if (rated) chunk.logprobs = [rated];
-    if (this.#text.stopped) this.#finish("stop", [id], chunk);
+    if (this.#text.stopped || this.#mustEnd()) this.#finish("stop", [id], chunk);
     else if (this.#generated === this.#options.maxTokens) this.#finish("length", [id], chunk);
     else this.chunks.push(chunk);
   }
@@ -154,7 +240,9 @@ export class Generation implements Sequence {
       usage: {
         promptTokens: this.promptTokens,
         completionTokens: this.#generated,
-        cachedTokens: this.cachedTokens,
+        // The cache may have held forced tokens, too.
+        cachedTokens: Math.min(this.cachedTokens, this.promptTokens),
+        ...(this.#restriction && { forcedTokens: this.#forced }),
       },
     });
   }
@@ -192,6 +280,10 @@ export class Scoring implements Sequence {
 
   get finished(): boolean {
     return this.#tokenLogprobs.length === this.ids.length;
+  }
+
+  admits(): number {
+    return 0;
   }
 
   read(position: number): Rating {

@@ -44,7 +44,15 @@ export interface Draw {
   readonly penalties: Penalties | undefined;
   /** Added to the logits after the penalties. */
   readonly biases: readonly (readonly [id: number, bias: number])[];
-  /** Report the token's log-probability and this many alternatives, from the logits before penalties and biases. */
+  /**
+   * The tokens that are possible at all: bit i % 32 of word i / 32 for token i; absent where all are. A single possible
+   * token is drawn without a random number. It may be the sequence's own: it holds still until the batch is accepted.
+   */
+  readonly mask?: Uint32Array;
+  /**
+   * Report the token's log-probability and this many alternatives, from the logits before penalties and biases. With a
+   * mask they are those of the possible tokens alone, whose probabilities add up to 1.
+   */
   readonly logprobs: number | undefined;
 }
 
@@ -79,7 +87,7 @@ export interface Batch {
 
 /** What came of a read. */
 export interface Outcome {
-  /** The token that was drawn or rated. */
+  /** The token that was drawn or rated; −1 where none could be drawn. */
   readonly id: number;
   /** Natural logarithm of its probability; undefined where a draw did not ask. */
   readonly logprob: number | undefined;
