@@ -30,35 +30,42 @@ const LAYERS: Layer[] = [
     packages: ["@assemblyscript/loader"],
   },
   {
+    // Text in, tokens out: nothing here knows a model.
+    name: "constraints",
+    holds: (path) => path.startsWith("src/constrain/"),
+    inner: ["core"],
+    packages: [],
+  },
+  {
     name: "core",
     holds: (path) => /^src\/(?!node\/|cli\/|convert\/)/.test(path),
-    inner: ["assembly", "scheduling", "engine"],
+    inner: ["assembly", "scheduling", "engine", "constraints"],
     // Only what renders chat templates needs it; the rest asks for that when it is called.
     packages: ["@huggingface/jinja"],
   },
   {
     name: "node",
     holds: (path) => path.startsWith("src/node/"),
-    inner: ["assembly", "scheduling", "engine", "core"],
+    inner: ["assembly", "scheduling", "engine", "constraints", "core"],
     packages: ["node:"],
   },
   {
     name: "convert",
     holds: (path) => path.startsWith("src/convert/"),
-    inner: ["assembly", "scheduling", "engine", "core", "node"],
+    inner: ["assembly", "scheduling", "engine", "constraints", "core", "node"],
     packages: ["node:", "@huggingface/hub", "@huggingface/tokenizers"],
   },
   {
     name: "cli",
     holds: (path) => path.startsWith("src/cli/"),
-    inner: ["assembly", "scheduling", "engine", "core", "node", "convert"],
+    inner: ["assembly", "scheduling", "engine", "constraints", "core", "node", "convert"],
     packages: ["node:", "commander", "@huggingface/hub"],
   },
   {
     // What both ends of the wire know.
     name: "wire",
     holds: (path) => path.startsWith("worker/openai/wire/"),
-    inner: ["scheduling", "engine", "core"],
+    inner: ["scheduling", "engine", "constraints", "core"],
     packages: [],
   },
   {
@@ -71,13 +78,13 @@ const LAYERS: Layer[] = [
   {
     name: "page's client",
     holds: (path) => path.startsWith("worker/page/client/"),
-    inner: ["scheduling", "engine", "core", "wire", "page's shared data"],
+    inner: ["scheduling", "engine", "constraints", "core", "wire", "page's shared data"],
     packages: [],
   },
   {
     name: "worker",
     holds: (path) => path.startsWith("worker/"),
-    inner: ["assembly", "scheduling", "engine", "core", "wire", "page's shared data"],
+    inner: ["assembly", "scheduling", "engine", "constraints", "core", "wire", "page's shared data"],
     packages: ["cloudflare:", "hono", "zod", "@huggingface/jinja"],
   },
 ];

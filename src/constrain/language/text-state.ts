@@ -1,0 +1,288 @@
+// Where a string stands that is written byte by byte, as plain UTF-8 or between JSON's quotation marks: which of
+// several languages it may still belong to, and what is open of a character.
+
+import type { Inside, State } from "../state.ts";
+import { EVERYTHING } from "./classes.ts";
+import { type Language, type Languages, rangeOf } from "./language.ts";
+
+/** One language that a string may belong to, with the characters that it must and may still have. */
+export interface Track {
+  language: Language;
+  /** At least so many more. */
+  least: number;
+  /** At most so many more. */
+  most: number;
+  /** Which of the languages at the beginning it comes from. */
+  origin: number;
+}
+
+/** A character that has begun: its code point is from `first` to `last`. */
+type Open =
+  | undefined
+  /** So many bytes more in UTF-8; `base` is the code point with zeros for them. */
+  | { kind: "bytes"; left: number; base: number }
+  /** The same where they make no difference: the tracks are those behind the character. */
+  | { kind: "skip"; left: number }
+  /** Behind a backslash; `high` is the first half of a surrogate pair that has to be completed, or 0. */
+  | { kind: "escape"; high: number }
+  /** So many hexadecimal digits more; `base` is the number with zeros for them. */
+  | { kind: "hex"; left: number; base: number; high: number }
+  /** Behind the first half of a surrogate pair. */
+  | { kind: "pair"; high: number };
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** What a letter behind a backslash stands for. */
+const ESCAPES = new Map([
+  [0x22, 0x22],
+  [0x5c, 0x5c],
+  [0x2f, 0x2f],
+  [0x62, 8],
+  [0x66, 12],
+  [0x6e, 10],
+  [0x72, 13],
+  [0x74, 9],
+]);
+
+type Ranges = readonly (readonly [first: number, last: number])[];
+
+/** Makes the states of strings, each once. */
+export class TextStates {
+  readonly languages: Languages;
+  readonly spend: () => void;
+  readonly #quoted: boolean;
+  readonly #known = new Map<string, TextState>();
+
+  /**
+   * @param quoted strings of JSON rather than plain text
+   * @param spend counts work, and throws where it is too much
+   */
+  constructor(languages: Languages, quoted: boolean, spend: () => void) {
+    this.languages = languages;
+    this.#quoted = quoted;
+    this.spend = spend;
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  clear(): void {
+    this.#known.clear();
+  }
+
+  /** The state before the first character; undefined if no text is in any of the languages. */
+  begin(tracks: readonly Track[]): TextState | undefined {
+    const alive = tracks.map((track) => this.#exact(track)).filter((track) => this.#isAlive(track));
+    return alive.length === 0 ? undefined : this.#share(alive, undefined);
+  }
+
+  /** The same without bounds that change nothing; where lengths are not known exactly, with bounds in the language. */
+  #exact(track: Track): Track {
+    const { language, origin } = track;
+    const { shortest, longest } = language.lengths;
+    if (language.plain) {
+      return {
+        language,
+        least: track.least <= shortest ? 0 : track.least,
+        most: track.most >= longest ? Infinity : track.most,
+        origin,
+      };
+    }
+    return { language: this.#ofLength(track), least: 0, most: Infinity, origin };
+  }
+
+  #ofLength({ language, least, most }: Track): Language {
+    const any = this.languages.characters(EVERYTHING);
+    return this.languages.intersection([language, this.languages.repeat(any, least, most)]);
+  }
+
+  /** The same for a mask: bounds that no `reach` characters come near are left out. */
+  relaxed(state: TextState, reach: number): TextState {
+    const isFar = ({ language, most }: Track) =>
+      most !== Infinity && most >= reach + language.lengths.deepest;
+    if (!state.tracks.some(isFar)) return state;
+    return this.#share(
+      state.tracks.map((track) => (isFar(track) ? { ...track, most: Infinity } : track)),
+      state.open,
+    );
+  }
+
+  #share(tracks: readonly Track[], open: Open): TextState {
+    let key = "";
+    for (const { language, least, most, origin } of tracks)
+      key += `${language.id},${least},${most},${origin};`;
+    if (open) key += Object.values(open).join();
+    let found = this.#known.get(key);
+    if (!found) this.#known.set(key, (found = new TextState(this, tracks, open)));
+    return found;
+  }
+
+  #isAlive(track: Track): boolean {
+    const { language, least, most } = track;
+    if (most < 0 || !this.languages.isAlive(language, this.spend)) return false;
+    if (least === 0 && most === Infinity) return true;
+    const { shortest, longest, spans } = language.lengths;
+    if (shortest > most || longest < least) return false;
+    if (shortest >= least || longest <= most) return true;
+    if (spans) return spans.some(([from, to]) => from <= most && to >= least);
+    return this.languages.isAlive(this.#ofLength(track), this.spend);
+  }
+
+  #behind(track: Track, language: Language): Track | undefined {
+    const behind = {
+      language,
+      least: Math.max(0, track.least - 1),
+      most: track.most - 1,
+      origin: track.origin,
+    };
+    return this.#isAlive(behind) ? behind : undefined;
+  }
+
+  /** The state behind a whole character. */
+  #character(tracks: readonly Track[], point: number): TextState | undefined {
+    const next: Track[] = [];
+    for (const track of tracks) {
+      const behind = this.#behind(track, this.languages.next(track.language, point));
+      if (behind) next.push(behind);
+    }
+    return next.length === 0 ? undefined : this.#share(next, undefined);
+  }
+
+  /** Whether some character of these may come. */
+  #allows(tracks: readonly Track[], ranges: Ranges): boolean {
+    return tracks.some((track) => {
+      const { starts, targets } = this.languages.transitions(track.language);
+      return ranges.some(([first, last]) => {
+        for (let i = rangeOf(starts, first); i < starts.length && starts[i]! <= last; i++)
+          if (this.#behind(track, targets[i]!)) return true;
+        return false;
+      });
+    });
+  }
+
+  step(state: TextState, byte: number): TextState | undefined {
+    const { tracks, open } = state;
+    if (open === undefined) {
+      if (byte >= 0x80) return this.#lead(tracks, byte);
+      if (!this.#quoted) return this.#character(tracks, byte);
+      if (byte === BACKSLASH) {
+        const some = this.#allows(tracks, [[0, 0x10ffff]]);
+        return some ? this.#share(tracks, { kind: "escape", high: 0 }) : undefined;
+      }
+      return byte < 0x20 || byte === QUOTE ? undefined : this.#character(tracks, byte);
+    }
+    switch (open.kind) {
+      case "pair":
+        return byte === BACKSLASH ? this.#share(tracks, { kind: "escape", high: open.high }) : undefined;
+      case "bytes":
+      case "skip":
+        if ((byte & 0xc0) !== 0x80) return undefined;
+        if (open.kind === "skip")
+          return this.#share(tracks, open.left === 1 ? undefined : { kind: "skip", left: open.left - 1 });
+        return this.#bytes(tracks, open.left - 1, open.base | ((byte & 0x3f) << (6 * (open.left - 1))));
+      case "escape": {
+        if (byte === 0x75) return this.#share(tracks, { kind: "hex", left: 4, base: 0, high: open.high });
+        const point = open.high === 0 ? ESCAPES.get(byte) : undefined;
+        return point === undefined ? undefined : this.#character(tracks, point);
+      }
+      case "hex": {
+        const digit = Number.parseInt(String.fromCharCode(byte), 16);
+        if (Number.isNaN(digit)) return undefined;
+        return this.#hex(state, open.left - 1, open.base | (digit << (4 * (open.left - 1))), open.high);
+      }
+    }
+  }
+
+  #lead(tracks: readonly Track[], byte: number): TextState | undefined {
+    if (byte < 0xc2 || byte > 0xf4) return undefined;
+    const left = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+    return this.#bytes(tracks, left, (byte & (0x3f >> left)) << (6 * left));
+  }
+
+  #bytes(tracks: readonly Track[], left: number, base: number): TextState | undefined {
+    if (left === 0) return this.#character(tracks, base);
+    // Bounds that UTF-8 has: no longer forms, no surrogates, nothing above U+10FFFF.
+    const last = base + (1 << (6 * left)) - 1;
+    const from = base === 0 ? (left === 2 ? 0x800 : 0x10000) : base;
+    const to = base === 0xd000 && left === 2 ? 0xd7ff : Math.min(last, 0x10ffff);
+    if (from > to || (base >= 0xd800 && base < 0xe000)) return undefined;
+    if (from === base && to === last) {
+      const next = tracks.map((track) => {
+        const { starts, targets } = this.languages.transitions(track.language);
+        const range = rangeOf(starts, from);
+        if (range !== rangeOf(starts, to)) return undefined;
+        return this.#behind(track, targets[range]!) ?? null;
+      });
+      if (!next.includes(undefined)) {
+        const behind = next.filter((track): track is Track => !!track);
+        return behind.length === 0 ? undefined : this.#share(behind, { kind: "skip", left });
+      }
+    }
+    if (!this.#allows(tracks, [[from, to]])) return undefined;
+    return this.#share(tracks, { kind: "bytes", left, base });
+  }
+
+  #hex({ tracks }: TextState, left: number, base: number, high: number): TextState | undefined {
+    const last = base + (1 << (4 * left)) - 1;
+    if (high !== 0) {
+      const [from, to] = [Math.max(base, 0xdc00), Math.min(last, 0xdfff)];
+      if (from > to) return undefined;
+      const points = 0x10000 + ((high - 0xd800) << 10) - 0xdc00;
+      if (left === 0) return this.#character(tracks, points + base);
+      if (!this.#allows(tracks, [[points + from, points + to]])) return undefined;
+      return this.#share(tracks, { kind: "hex", left, base, high });
+    }
+    if (left === 0) {
+      if (base < 0xd800 || base > 0xdfff) return this.#character(tracks, base);
+      if (base >= 0xdc00) return undefined;
+    }
+    const ranges: [number, number][] = [[base, last]];
+    const [from, to] = [Math.max(base, 0xd800), Math.min(last, 0xdbff)];
+    if (from <= to) ranges.push([0x10000 + ((from - 0xd800) << 10), 0x103ff + ((to - 0xd800) << 10)]);
+    if (!this.#allows(tracks, ranges)) return undefined;
+    return this.#share(tracks, left === 0 ? { kind: "pair", high: base } : { kind: "hex", left, base, high });
+  }
+}
+
+export class TextState implements Inside, State {
+  readonly tracks: readonly Track[];
+  readonly open: Open;
+  readonly #states: TextStates;
+  readonly #next: (TextState | undefined | null)[] = [];
+
+  constructor(states: TextStates, tracks: readonly Track[], open: Open) {
+    this.#states = states;
+    this.tracks = tracks;
+    this.open = open;
+  }
+
+  step(byte: number): TextState | undefined {
+    let next = this.#next[byte];
+    if (next === undefined) this.#next[byte] = next = this.#states.step(this, byte) ?? null;
+    return next ?? undefined;
+  }
+
+  get mayClose(): boolean {
+    return this.open === undefined && this.tracks.some(isComplete);
+  }
+
+  /** Plain text ends where a string might be closed. */
+  get mayEnd(): boolean {
+    return this.mayClose;
+  }
+
+  /** The languages that it belongs to if it ends here, by their place at the beginning. */
+  get origins(): number[] {
+    return this.open === undefined ? this.tracks.filter(isComplete).map(({ origin }) => origin) : [];
+  }
+
+  /** The same for a mask: bounds that no `reach` characters come near are left out. */
+  relaxed(reach: number): TextState {
+    return this.#states.relaxed(this, reach);
+  }
+}
+
+function isComplete({ language, least }: Track): boolean {
+  return least === 0 && language.nullable;
+}

@@ -1,0 +1,52 @@
+// Constraints on plain text: a list of choices, or a regular expression.
+
+import { EdgeformerError } from "../errors.ts";
+import { excerpt } from "../excerpt.ts";
+import { Budget } from "./budget.ts";
+import { Constraint } from "./constraint.ts";
+import { type Language, Languages } from "./language/language.ts";
+import { languageOfPattern } from "./language/pattern.ts";
+import { PatternError } from "./language/pattern-syntax.ts";
+import { TextStates } from "./language/text-state.ts";
+
+const MAX_CHOICES = 10_000;
+const MAX_CHOICE_UNITS = 1_000_000;
+/** Expressions that may be looked at when a constraint is compiled, and again while texts are made. */
+const MAX_WORK = 20_000;
+
+function invalid(param: string, message: string): never {
+  throw new EdgeformerError("invalid_option", `${param} ${message}`, { param });
+}
+
+export function compileChoice(choice: unknown): Constraint {
+  if (!Array.isArray(choice) || !choice.every((text): text is string => typeof text === "string"))
+    invalid("choice", "must be a list of strings");
+  if (choice.length === 0) invalid("choice", "must have at least one string");
+  if (choice.length > MAX_CHOICES) invalid("choice", `has more than ${MAX_CHOICES} strings`);
+  if (choice.reduce((sum, text) => sum + text.length, 0) > MAX_CHOICE_UNITS)
+    invalid("choice", `has more than ${MAX_CHOICE_UNITS} characters`);
+  if (choice.includes("")) invalid("choice", "has an empty string, which no token writes");
+  const languages = new Languages();
+  return begin(languages, languages.strings(choice), "choice", choice);
+}
+
+export function compileRegex(regex: unknown): Constraint {
+  if (typeof regex !== "string") invalid("regex", "must be a string");
+  const languages = new Languages();
+  let language: Language;
+  try {
+    language = languageOfPattern(languages, regex, true);
+  } catch (error) {
+    if (error instanceof PatternError) invalid("regex", `${excerpt(regex)} ${error.message}`);
+    throw error;
+  }
+  return begin(languages, language, "regex");
+}
+
+function begin(languages: Languages, language: Language, param: string, choices?: string[]): Constraint {
+  const budget = new Budget(MAX_WORK, param);
+  const states = new TextStates(languages, false, () => budget.spend());
+  const state = states.begin([{ language, least: 0, most: Infinity, origin: 0 }]);
+  if (!state) invalid(param, "allows no text");
+  return new Constraint(state, choices);
+}

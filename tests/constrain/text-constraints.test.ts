@@ -1,0 +1,143 @@
+import { describe, expect, test } from "vitest";
+import { compileConstraint } from "../../src/constrain/index.ts";
+import { accepts, allowed, END, random, tokenizer, wander, write } from "./tokens.ts";
+
+describe("choice", () => {
+  const constraint = compileConstraint({ choice: ["positive", "negative", "neutral", "né 🎉"] });
+
+  test("allows each choice and nothing else", () => {
+    for (const text of ["positive", "negative", "neutral", "né 🎉"])
+      expect(accepts(constraint, text)).toBe(true);
+    for (const text of ["", "pos", "positively", "Positive", " neutral"])
+      expect(accepts(constraint, text), text).toBe(false);
+  });
+
+  test("a matcher that refuses a token has not moved", () => {
+    const matcher = constraint.matcher(tokenizer);
+    expect(write(matcher, "pos")).toBe(true);
+    const before = matcher.mask();
+    expect(matcher.accept(END)).toBe(false);
+    expect(matcher.accept(-1)).toBe(false);
+    expect(matcher.accept(1e9)).toBe(false);
+    expect(write(matcher, "x")).toBe(false);
+    expect(matcher.mask()).toEqual(before);
+    expect(write(matcher, "itive")).toBe(true);
+    expect(matcher.mayEnd).toBe(true);
+    expect(allowed(matcher.mask())).toEqual([END]);
+    expect(matcher.accept(END)).toBe(true);
+    expect(matcher.mayEnd).toBe(false);
+    expect(allowed(matcher.mask())).toEqual([]);
+  });
+
+  test("a clone goes its own way", () => {
+    const matcher = constraint.matcher(tokenizer);
+    write(matcher, "ne");
+    const clone = matcher.clone();
+    expect(write(clone, "utral")).toBe(true);
+    expect(clone.mayEnd).toBe(true);
+    expect(matcher.mayEnd).toBe(false);
+    expect(write(matcher, "gative")).toBe(true);
+  });
+
+  test("forced tokens are those without an alternative", () => {
+    const matcher = compileConstraint({ choice: ["\u{10fffd}a", "\u{10fffd}b"] }).matcher(tokenizer);
+    // The last two bytes are one token as well as two.
+    const ids = matcher.forced();
+    expect(ids.map((id) => [...tokenizer.bytes(id)])).toEqual([[0xf4], [0x8f]]);
+    for (const id of ids) expect(matcher.accept(id)).toBe(true);
+    expect(matcher.forced()).toEqual([]);
+    expect(allowed(matcher.mask()).map((id) => [...tokenizer.bytes(id)])).toEqual([[0xbf], [0xbf, 0xbd]]);
+  });
+
+  test("ten thousand choices are taken, and each can be told from the others", () => {
+    const choice = Array.from({ length: 10_000 }, (_, i) => `item ${i}`);
+    const many = compileConstraint({ choice });
+    expect(accepts(many, "item 9999")).toBe(true);
+    expect(accepts(many, "item 10000")).toBe(false);
+  });
+
+  test.each([[[]], [[1]], ["a"], [null], [[""]], [Array(10_001).fill("a")]])("%j is refused", (choice) => {
+    expect(() => compileConstraint({ choice: choice as string[] })).toThrow(
+      expect.objectContaining({ code: "invalid_option", param: "choice" }),
+    );
+  });
+});
+
+/** Patterns and the characters that texts for them are drawn from. */
+const PATTERNS: [pattern: string, characters: string][] = [
+  ["[a-c]+x?", "abcx"],
+  ["(ab|a)(bc)?", "abc"],
+  ["(a|b)*abb", "ab"],
+  ["a{2,4}b{0,2}", "ab"],
+  ["(a{1,2}b){2,3}", "ab"],
+  [".*a.{3}", "ab"],
+  ["\\d{2,}\\.\\d+", "12."],
+  ["^a|b$", "ab"],
+  ["(^a|b)c|(^b|c)?a", "abc"],
+  ["(?!ab)[ab]{2}c?", "abc"],
+  ["(?=a)[ab]+", "ab"],
+  ["(?:a|(?=b)b)c", "abc"],
+  ["[^a]é\\u00e9?", "abé"],
+  ["\\s[\\w-]", " a-_\t"],
+  ["🎉{2}|.", "🎉a"],
+  ["a$|ab", "ab"],
+  ["()a?|b+?", "ab"],
+  ["[a-]b", "a-b"],
+];
+
+describe("regex", () => {
+  test.each(PATTERNS)("%s allows what ECMA-262 says", (pattern, characters) => {
+    const constraint = compileConstraint({ regex: pattern });
+    const expected = new RegExp(`^(?:${pattern})$`, "u");
+    const next = random(7);
+    const letters = [...characters];
+    for (let i = 0; i < 300; i++) {
+      let text = "";
+      for (let length = Math.floor(next() * 8); length > 0; length--)
+        text += letters[Math.floor(next() * letters.length)];
+      expect(accepts(constraint, text), text).toBe(expected.test(text));
+    }
+  });
+
+  test.each(PATTERNS)("whatever %s allows leads to an end", (pattern) => {
+    const constraint = compileConstraint({ regex: pattern });
+    const expected = new RegExp(`^(?:${pattern})$`, "su");
+    const next = random(11);
+    for (let i = 0; i < 5; i++) {
+      const text = wander(constraint, next);
+      if (text !== undefined) expect(text).toMatch(expected);
+    }
+  });
+
+  test.each([
+    ["(", "without its )"],
+    ["a)", "without its ("],
+    ["[a", "without its ]"],
+    ["*", "repeats nothing"],
+    ["a{3,2}", "downwards"],
+    ["[b-a]", "downwards"],
+    ["(a)\\1", "refers back"],
+    ["\\bword", "boundary"],
+    ["(?<=a)b", "looks behind"],
+    ["\\p{L}", "property of Unicode"],
+    ["(^a)*", "repeats an assertion"],
+    ["a\\", "backslash"],
+    ["\\u{110000}", "code point"],
+    ["a^b", "allows no text"],
+    ["(?!a)a", "allows no text"],
+    ["(".repeat(5000), "deep"],
+    ["a".repeat(20_000), "characters"],
+  ])("%s is refused: it %s", (regex, message) => {
+    expect(() => compileConstraint({ regex })).toThrow(
+      expect.objectContaining({ code: "invalid_option", message: expect.stringContaining(message) }),
+    );
+  });
+});
+
+test("a source is one of four kinds, and options have known values", () => {
+  for (const source of [null, {}, { regex: "a", choice: ["a"] }, { grammar: "a" }, "a"])
+    expect(() => compileConstraint(source as never)).toThrow(/must be one of/);
+  expect(() => compileConstraint({ regex: "a" }, { whitespace: "all" as never })).toThrow(
+    expect.objectContaining({ param: "whitespace" }),
+  );
+});
