@@ -38,7 +38,7 @@ const LAYERS: Layer[] = [
   },
   {
     name: "core",
-    holds: (path) => /^src\/(?!node\/|cli\/|convert\/)/.test(path),
+    holds: (path) => /^src\/(?!node\/|cli\/|convert\/|pull\/)/.test(path),
     inner: ["assembly", "scheduling", "engine", "constraints"],
     // Only what renders chat templates needs it; the rest asks for that when it is called.
     packages: ["@huggingface/jinja"],
@@ -56,9 +56,15 @@ const LAYERS: Layer[] = [
     packages: ["node:", "@huggingface/hub", "@huggingface/tokenizers"],
   },
   {
+    name: "pull",
+    holds: (path) => path.startsWith("src/pull/"),
+    inner: ["core", "node", "convert"],
+    packages: ["node:"],
+  },
+  {
     name: "cli",
     holds: (path) => path.startsWith("src/cli/"),
-    inner: ["assembly", "scheduling", "engine", "constraints", "core", "node", "convert"],
+    inner: ["assembly", "scheduling", "engine", "constraints", "core", "node", "convert", "pull"],
     packages: ["node:", "commander", "@huggingface/hub"],
   },
   {
@@ -192,6 +198,8 @@ describe("layers", () => {
     ["src/node/index.ts", 'import "../cli/main.ts";'],
     ["src/node/index.ts", 'import { createApp } from "../../worker/app.ts";'],
     ["src/convert/convert.ts", 'import { main } from "../cli/main.ts";'],
+    ["src/convert/convert.ts", 'import { pull } from "../pull/pull.ts";'],
+    ["src/pull/pull.ts", 'import { downloadFile } from "@huggingface/hub";'],
     ["src/cli/main.ts", 'import type { Env } from "../../worker/config.ts";'],
     ["worker/app.ts", 'import { openModel } from "../src/node/index.ts";'],
     ["worker/app.ts", 'import { readFile } from "node:fs/promises";'],

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { Conversation } from "../conversation.ts";
+import { DEFAULT_MODEL } from "../pull/catalogue.ts";
 import { ChatLoop } from "./chat-loop.ts";
 import type { CliIo } from "./io.ts";
 import { loadForCommand } from "./load.ts";
@@ -9,9 +10,9 @@ import { addSamplingFlags, type SamplingFlags, samplingOptions } from "./samplin
 
 const EXAMPLES = `
 Examples:
-  $ edgeformer chat --model models/smollm2
-  $ edgeformer chat --model models/smollm2 "What is the capital of France?"
-  $ edgeformer chat --model models/smollm2 --system "Answer in one word." --temperature 0 < questions.txt
+  $ edgeformer chat
+  $ edgeformer chat "What is the capital of France?"
+  $ edgeformer chat --model models/my-llama --system "Answer in one word." --temperature 0 < questions.txt
 
 In a conversation, /help shows what there is besides talking; Ctrl-C stops an
 answer.`;
@@ -46,7 +47,11 @@ export function chatCommand(io: CliIo, signal?: AbortSignal): Command {
   const command = new Command("chat")
     .description("talk with a chat model, or ask it one question")
     .argument("[question]", "ask this once; without it, a conversation")
-    .requiredOption("--model <dir>", "a model directory with a chat template")
+    .option(
+      "--model <model>",
+      "a model directory or a name that `pull` knows, with a chat template",
+      DEFAULT_MODEL,
+    )
     .option("--system <text>", "what the model is told before everything else")
     .option("--json", "print a line of JSON for each answer");
   return addSamplingFlags(command)

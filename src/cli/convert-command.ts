@@ -4,6 +4,7 @@ import { convert } from "../convert/convert.ts";
 import type { ConvertOptions } from "../convert/convert-options.ts";
 import { readWhole } from "../convert/inputs/bytes.ts";
 import type { Manifest } from "../format/manifest.ts";
+import { given } from "../given.ts";
 import { describeFidelity, describeIsolate, isolateMemory } from "./inspect.ts";
 import type { CliIo } from "./io.ts";
 import { formatBytes, ProgressBar } from "./progress.ts";
@@ -42,13 +43,6 @@ interface ConvertFlags {
   verify?: boolean | string;
   revision?: string;
   token?: string;
-}
-
-/** Fields whose value is not undefined. */
-function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 }
 
 async function readText(path: string): Promise<{ name: string; text: string }> {

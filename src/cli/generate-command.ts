@@ -44,7 +44,10 @@ export function generateCommand(io: CliIo, signal?: AbortSignal): Command {
   const command = new Command("generate")
     .description("continue a text, streamed to standard output")
     .argument("[prompt]", "the text to continue")
-    .option("--model <dir>", "a model directory (default: the bundled story model)")
+    .option(
+      "--model <model>",
+      "a model directory or a name that `pull` knows (default: the bundled story model)",
+    )
     .option("--tokens <ids>", "the prompt as token ids, instead of a text", parseTokens);
   return addSamplingFlags(command, 100)
     .option("--stop <text>", "end before this text; may be given several times", collect)

@@ -3,20 +3,22 @@ import { loadManifest } from "../loading/load.ts";
 import { bundledModel, directorySource } from "../node/index.ts";
 import { describeModel, inspectModel } from "./inspect.ts";
 import type { CliIo } from "./io.ts";
+import { resolveModel } from "./resolve-model.ts";
 
 const EXAMPLES = `
 Examples:
   $ edgeformer inspect models/fable
   $ edgeformer inspect models/my-gpt2 --json`;
 
-export function inspectCommand(io: CliIo): Command {
+export function inspectCommand(io: CliIo, signal?: AbortSignal): Command {
   return new Command("inspect")
     .description("what a model is, how faithful, and what memory it needs")
-    .argument("[dir]", "a model directory (default: the bundled story model)")
+    .argument("[model]", "a model directory or a name that `pull` knows (default: the bundled story model)")
     .option("--json", "print one JSON object")
     .addHelpText("after", EXAMPLES)
-    .action(async (directory: string | undefined, flags: { json?: boolean }) => {
-      const inspection = inspectModel(await loadManifest(directorySource(directory ?? bundledModel())));
+    .action(async (model: string | undefined, flags: { json?: boolean }) => {
+      const directory = model === undefined ? bundledModel() : await resolveModel(model, io, signal);
+      const inspection = inspectModel(await loadManifest(directorySource(directory)));
       io.stdout.write(flags.json ? `${JSON.stringify(inspection)}\n` : describeModel(inspection));
     });
 }

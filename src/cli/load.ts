@@ -3,16 +3,18 @@ import type { Model } from "../model.ts";
 import { bundledModel, openModel } from "../node/index.ts";
 import type { CliIo } from "./io.ts";
 import { ProgressBar } from "./progress.ts";
+import { resolveModel } from "./resolve-model.ts";
 
-/** Opens the model directory that --model names, or the bundled story model. */
+/** Opens the model that --model means (see resolveModel), or the bundled story model. */
 export async function loadForCommand(
-  directory: string | undefined,
+  argument: string | undefined,
   io: CliIo,
   signal: AbortSignal | undefined,
 ): Promise<Model> {
+  const directory = argument === undefined ? bundledModel() : await resolveModel(argument, io, signal);
   const bar = new ProgressBar(io.progress);
   try {
-    return await openModel(directory ?? bundledModel(), {
+    return await openModel(directory, {
       maxSequences: 1,
       onProgress: (done, total) => bar.update("loading", done, total),
       ...(signal === undefined ? {} : { signal }),

@@ -6,6 +6,7 @@ import { convertCommand } from "./convert-command.ts";
 import { generateCommand } from "./generate-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import type { CliIo, CliStreams } from "./io.ts";
+import { pullCommand } from "./pull-command.ts";
 import { scoreCommand } from "./score-command.ts";
 import { commandIo, oneLine } from "./terminal.ts";
 
@@ -19,6 +20,8 @@ const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "permission denied",
   EROFS: "the file system is read-only",
+  ENOTDIR: "a file is where a directory should be",
+  EEXIST: "a file is where a directory should be",
   EISDIR: "a directory is where a file should be",
   ENOENT: "no such file or directory",
   EFBIG: "the file would be larger than allowed",
@@ -51,8 +54,9 @@ function buildProgram(io: CliIo, signal: AbortSignal | undefined): Command {
     .description("small language models in a WebAssembly isolate")
     .version(version())
     .showHelpAfterError("(--help shows what there is)")
+    .addCommand(pullCommand(io, signal))
     .addCommand(convertCommand(io, signal))
-    .addCommand(inspectCommand(io))
+    .addCommand(inspectCommand(io, signal))
     .addCommand(generateCommand(io, signal))
     .addCommand(chatCommand(io, signal))
     .addCommand(scoreCommand(io, signal));

@@ -45,7 +45,10 @@ export function scoreCommand(io: CliIo, signal?: AbortSignal): Command {
   return new Command("score")
     .description("log-probability of each token of a text")
     .argument("[text]", "the text to score")
-    .option("--model <dir>", "a model directory (default: the bundled story model)")
+    .option(
+      "--model <model>",
+      "a model directory or a name that `pull` knows (default: the bundled story model)",
+    )
     .option("--tokens <ids>", "token ids, instead of a text", parseTokens)
     .option("--top-logprobs <n>", "likeliest alternatives per token in the JSON, 0 to 100", parseNumber, 10)
     .option("--json", "print {ids, token_logprobs, top_logprobs, perplexity}")

@@ -27,6 +27,8 @@ export interface ConvertOptions {
   calibrate?: { name: string; text: string };
   /** Measure the result against float32: on the bundled sample, or on a text. [not measured] */
   verify?: true | { name: string; text: string };
+  /** What the SHA-256 of the weights' files must be; otherwise nothing is written. [not checked] */
+  sha256?: string;
   /** The hub's branch, tag or commit. ["main"] */
   revision?: string;
   /** The hub's access token. [none] */

@@ -130,6 +130,12 @@ async function writeModel(
     throwIfAborted(options.signal);
   };
   const tokenizer = table === null ? undefined : parseTokenizerTable(table);
+  const sha256 = await hashFiles(files, report("hashing the source"));
+  if (options.sha256 !== undefined && sha256 !== options.sha256)
+    throw new EdgeformerError(
+      "invalid_model",
+      `${provenance.source}: its SHA-256 is ${sha256} instead of ${options.sha256}: it is damaged, or another file`,
+    );
   const described = {
     format: "edgeformer" as const,
     version: FORMAT_VERSION,
@@ -137,7 +143,7 @@ async function writeModel(
     architecture: weights.recipe.architecture,
     config: weights.config,
     recipe: weights.recipe,
-    provenance: { ...provenance, sha256: await hashFiles(files, report("hashing the source")) },
+    provenance: { ...provenance, sha256 },
   };
   const rounded = equalized(weights);
   const floats =

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
 export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 
@@ -20,9 +21,16 @@ export class HubServer {
   breaks = { afterBytes: 0, times: 0 };
   /** Flip a bit in what is sent of large files. */
   corrupt = false;
+  /** Send large files in pieces of this many bytes, with this long in between. */
+  pace: { bytes: number; ms: number } | undefined;
+  /** Say that large files have this many bytes more than they have. */
+  lie = 0;
+  /** Take requests and never answer them. */
+  isSilent = false;
   /** Answer everything with this status. */
   status: number | undefined;
   readonly #files = new Map<string, Buffer>();
+  readonly #claims = new Map<string, Buffer>();
   readonly #server = createServer((request, response) => this.#handle(request, response));
   readonly id: string;
   readonly #token: string | undefined;
@@ -62,6 +70,7 @@ export class HubServer {
       response.writeHead(status, { "Content-Type": "application/json", "X-Error-Code": code });
       return response.end(JSON.stringify({ error }));
     };
+    if (this.isSilent) return undefined;
     if (this.status !== undefined) return fail(this.status, "", "as told");
     const cdn = /^\/cdn\/(.+)$/.exec(pathname);
     if (cdn) return this.#send(cdn[1] as string, range, response);
@@ -87,6 +96,28 @@ export class HubServer {
     return undefined;
   }
 
+  /** What is said of a file from now on is what would be true of `content`. */
+  claim(name: string, content: Uint8Array): void {
+    this.#claims.set(name, Buffer.from(content));
+  }
+
+  /** Another content of a file, from now on. */
+  replace(name: string, content: Uint8Array): void {
+    this.#files.set(name, Buffer.from(content));
+  }
+
+  async #sendSlowly(
+    body: Buffer,
+    response: ServerResponse,
+    { bytes, ms }: { bytes: number; ms: number },
+  ): Promise<void> {
+    for (let at = 0; at < body.length && !response.destroyed; at += bytes) {
+      response.write(body.subarray(at, at + bytes));
+      await setTimeout(ms);
+    }
+    response.end();
+  }
+
   #isLarge(name: string): boolean {
     return (this.#files.get(name)?.length ?? 0) > 10_000;
   }
@@ -101,17 +132,12 @@ export class HubServer {
       response.end(
         JSON.stringify(
           found.map((path) => {
-            const content = this.#files.get(path)!;
+            const content = this.#claims.get(path) ?? this.#files.get(path)!;
             const oid = createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
             const sha256 = createHash("sha256").update(content).digest("hex");
+            const size = content.length + this.lie;
             return this.#isLarge(path)
-              ? {
-                  path,
-                  type: "file",
-                  oid,
-                  size: content.length,
-                  lfs: { oid: sha256, size: content.length, pointerSize: 134 },
-                }
+              ? { path, type: "file", oid, size, lfs: { oid: sha256, size, pointerSize: 134 } }
               : { path, type: "file", oid, size: content.length };
           }),
         ),
@@ -131,11 +157,17 @@ export class HubServer {
     else response.writeHead(206, { ...headers, "Content-Range": `bytes ${start}-${end}/${content.length}` });
     if (this.corrupt && end > start) content[end]! ^= 1;
     const body = content.subarray(start, end + 1);
+    if (this.pace && body.length > this.pace.bytes) {
+      void this.#sendSlowly(body, response, this.pace);
+      return;
+    }
     if (this.breaks.times === 0 || body.length <= this.breaks.afterBytes) {
       response.end(body);
       return;
     }
     this.breaks.times--;
-    response.write(body.subarray(0, this.breaks.afterBytes), () => setTimeout(() => response.destroy(), 20));
+    response.write(body.subarray(0, this.breaks.afterBytes), () => {
+      void setTimeout(20).then(() => response.destroy());
+    });
   }
 }

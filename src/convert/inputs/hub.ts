@@ -18,6 +18,8 @@ import { type CheckpointSource, type FileEntry, listFiles } from "./files.ts";
 
 /** Attempts to continue a download that broke off, each from where the last one ended. */
 const ATTEMPTS = 4;
+/** How long the hub may take to answer a request, and how long a download may bring nothing, unless told otherwise. */
+const PATIENCE_MS = 30_000;
 
 export interface HubOptions {
   /** Branch, tag or commit. ["main"] */
@@ -28,6 +30,12 @@ export interface HubOptions {
   hubUrl?: string;
   /** Shared with Hugging Face's own libraries. [their default: HF_HUB_CACHE, or hub/ in HF_HOME] */
   cacheDir?: string;
+  /** A request without an answer after this long has failed. [30,000] */
+  answerMs?: number;
+  /** A download that brings nothing for this long has broken off. [30,000] */
+  stallMs?: number;
+  /** SHA-256 by file name: a file of which the hub says another one is not downloaded. [what the hub says counts] */
+  expected?: Readonly<Record<string, string>>;
   onProgress?: (file: string, done: number, total: number) => void;
   onWarning?: (message: string) => void;
   signal?: AbortSignal;
@@ -153,9 +161,27 @@ async function cachedCommit(
   return /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
 }
 
-function requestOptions({ token, hubUrl, signal }: HubOptions) {
+/** fetch, given up when `signal` fires or when there is no answer in time; the answer's body may take longer. */
+function patientFetch({ answerMs = PATIENCE_MS, signal }: HubOptions): typeof fetch {
+  return async (url, init) => {
+    const patience = new AbortController();
+    const timer = setTimeout(
+      () => patience.abort(new Error(`no answer within ${answerMs / 1000} s`)),
+      answerMs,
+    );
+    const signals = [patience.signal, ...(signal ? [signal] : [])];
+    try {
+      return await fetch(url, { ...init, signal: AbortSignal.any(signals) });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
+
+function requestOptions(options: HubOptions) {
+  const { token, hubUrl } = options;
   return {
-    fetch: ((url, init) => fetch(url, { ...init, ...(signal ? { signal } : {}) })) as typeof fetch,
+    fetch: patientFetch(options),
     ...(token === undefined ? {} : { accessToken: token }),
     ...(hubUrl === undefined ? {} : { hubUrl }),
   };
@@ -182,6 +208,12 @@ class HubDownload {
       const hash = info?.lfs?.oid ?? info?.oid;
       if (info === undefined || hash === undefined || !/^[0-9a-f]{40,64}$/.test(hash))
         throw new EdgeformerError("io", `${this.#id}: the hub's answer about ${name} makes no sense`);
+      const expected = this.#options.expected?.[name] ?? hash;
+      if (hash !== expected)
+        throw new EdgeformerError(
+          "io",
+          `${this.#id}: ${name} is another file there, with the hash ${hash} instead of ${expected}`,
+        );
       const blob = join(this.#folder, "blobs", hash);
       if (!(await exists(blob))) await this.#download(name, info, blob);
       await link(blob, path);
@@ -237,25 +269,39 @@ class HubDownload {
     return status >= 500 && !isLocal(error) && !this.#options.signal?.aborted;
   }
 
-  /** Fills blob.incomplete, however many attempts that takes, checks it and renames it. */
+  /** Fills blob.incomplete, checks it and renames it. */
   async #download(name: string, info: PathInfo, blob: string): Promise<void> {
     const incomplete = `${blob}.incomplete`;
     await mkdir(dirname(blob), { recursive: true });
     const size = info.lfs?.size ?? info.size;
+    const isRight = async () => {
+      const hash =
+        info.lfs === undefined ? createHash("sha1").update(`blob ${size}\0`) : createHash("sha256");
+      if ((await digest(incomplete, hash)) === (info.lfs?.oid ?? info.oid)) return true;
+      await rm(incomplete);
+      return false;
+    };
+    const inPieces = await this.#fill(name, incomplete, size);
+    if (!(await isRight())) {
+      // Pieces may be of two files: what a killed run left, or the hub changed it meanwhile.
+      if (inPieces) await this.#fill(name, incomplete, size);
+      if (!inPieces || !(await isRight()))
+        throw new EdgeformerError("io", `${this.#id}: ${name} was damaged on the way; try again`);
+    }
+    await rename(incomplete, blob);
+  }
+
+  /** Appends what is missing, however many attempts that takes; whether it was more than one in the end. */
+  async #fill(name: string, incomplete: string, size: number): Promise<boolean> {
+    const wasThere = await exists(incomplete);
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#continue(name, incomplete, size);
-        break;
+        return wasThere || attempt > 1;
       } catch (error) {
         if (attempt === ATTEMPTS || !this.#mayPass(error)) throw error;
       }
     }
-    const hash = info.lfs === undefined ? createHash("sha1").update(`blob ${size}\0`) : createHash("sha256");
-    if ((await digest(incomplete, hash)) !== (info.lfs?.oid ?? info.oid)) {
-      await rm(incomplete);
-      throw new EdgeformerError("io", `${this.#id}: ${name} was damaged on the way; try again`);
-    }
-    await rename(incomplete, blob);
   }
 
   /** Appends what is missing. */
@@ -268,7 +314,7 @@ class HubDownload {
       await rm(incomplete);
       have = 0;
     }
-    const { onProgress, signal } = this.#options;
+    const { onProgress, signal, stallMs = PATIENCE_MS } = this.#options;
     onProgress?.(name, have, size);
     if (have === size && size > 0) return;
     const where = { repo: this.#id, path: name, revision: this.#commit, ...requestOptions(this.#options) };
@@ -276,19 +322,27 @@ class HubDownload {
     // Plain HTTP ranges rather than the xet protocol: they resume at any byte.
     const file = downloadInfo && (await downloadFile({ ...where, downloadInfo, xet: false }));
     if (!file) throw new EdgeformerError("io", `${this.#id} has no file ${name}`);
+    const stalled = new AbortController();
+    const timer = setTimeout(() => stalled.abort(new Error(`nothing came for ${stallMs / 1000} s`)), stallMs);
     const count = async function* (chunks: AsyncIterable<Uint8Array>) {
       for await (const chunk of chunks) {
+        timer.refresh();
         have += chunk.length;
+        if (have > size) throw new Error(`${name} is longer than the ${size} bytes that it should have`);
         onProgress?.(name, have, size);
         yield chunk;
       }
     };
-    await pipeline(
-      (have > 0 ? file.slice(have, size) : file).stream(),
-      count,
-      createWriteStream(incomplete, { flags: "a" }),
-      ...(signal ? [{ signal }] : []),
-    );
+    try {
+      await pipeline(
+        (have > 0 ? file.slice(have, size) : file).stream(),
+        count,
+        createWriteStream(incomplete, { flags: "a" }),
+        { signal: AbortSignal.any([stalled.signal, ...(signal ? [signal] : [])]) },
+      );
+    } finally {
+      clearTimeout(timer);
+    }
     if (have !== size) throw new Error(`${name} ended after ${have} of ${size} bytes`);
   }
 }
