@@ -13,14 +13,15 @@ export interface MatcherOptions {
 
 /** What a text must be: compiled once, for any number of sequences and tokenizers. */
 export class Constraint {
-  readonly #begin: State;
+  /** @internal */
+  readonly begin: State;
   readonly #choices: readonly string[] | undefined;
   /** Masks by vocabulary. */
   readonly #masks = new Map<Vocabulary, Masks>();
 
   /** @internal `compileConstraint` makes it. */
   constructor(begin: State, choices?: readonly string[]) {
-    this.#begin = begin;
+    this.begin = begin;
     this.#choices = choices;
   }
 
@@ -50,6 +51,6 @@ export class Constraint {
       }
       this.#masks.set(vocabulary, (masks = new Masks(vocabulary)));
     }
-    return new Matcher(vocabulary, masks, endTokens, this.#begin);
+    return new Matcher(vocabulary, masks, endTokens, this.begin);
   }
 }
