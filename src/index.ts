@@ -48,6 +48,7 @@ export type {
   Usage,
 } from "./results.ts";
 export type { TokenConstraint, TokenMatcher } from "./serving/restriction.ts";
+export type { Owner, SharingOptions } from "./sharing.ts";
 export type { ChatTemplateValues } from "./text/chat-template.ts";
 export type { ChatTokenizer } from "./text/chat-tokenizer.ts";
 export {

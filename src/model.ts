@@ -6,6 +6,7 @@ import type { Completion, GenerateChunk, GeneratedLogprob, Score, ScoreOptions }
 import type { Scheduler } from "./serving/scheduler.ts";
 import { Generation, Scoring, type Sequence } from "./serving/sequence.ts";
 import type { Stepper } from "./serving/step.ts";
+import { resolveSharing } from "./sharing.ts";
 import type { EncodeOptions, Tokenizer } from "./text/tokenizer.ts";
 
 /** What computes for a model. */
@@ -146,7 +147,8 @@ export class Model {
         { param: "topLogprobs" },
       );
     const ids = this.#promptIds(text);
-    const scoring = new Scoring(ids, Math.min(top, this.manifest.recipe.vocabSize));
+    const { vocabSize } = this.manifest.recipe;
+    const scoring = new Scoring(ids, Math.min(top, vocabSize), resolveSharing(options));
     this.#start(scoring);
     let seen = this.#scheduler.steps;
     try {

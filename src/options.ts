@@ -2,6 +2,7 @@ import { EdgeformerError } from "./errors.ts";
 import type { GenerationConfig } from "./format/generation.ts";
 import { SAMPLING_RANGES } from "./sampling-ranges.ts";
 import type { TokenConstraint } from "./serving/restriction.ts";
+import { resolveSharing, type SharingOptions } from "./sharing.ts";
 
 /** Most alternatives per token that can be asked for. */
 export const MAX_LOGPROBS = 100;
@@ -43,7 +44,7 @@ export type SamplingDefaults = Pick<
   "temperature" | "topK" | "topP" | "minP" | "repetitionPenalty"
 >;
 
-export interface GenerateOptions extends SamplingOptions {
+export interface GenerateOptions extends SamplingOptions, SharingOptions {
   /** Tokens to generate at most; 0 only reads the prompt. [16] */
   maxTokens?: number;
   /** Ends the text before the first occurrence of one of these, up to 16 strings. */
@@ -69,7 +70,7 @@ export type ResolvedSampling = Required<Omit<SamplingOptions, "logitBias">> & {
   logitBias: [number, number][];
 };
 
-export interface ResolvedOptions extends ResolvedSampling {
+export interface ResolvedOptions extends ResolvedSampling, SharingOptions {
   maxTokens: number;
   stop: string[];
   stopTokenIds: number[];
@@ -194,5 +195,6 @@ export function resolveOptions(
     logprobs:
       options.logprobs === undefined ? undefined : integer(options.logprobs, "logprobs", 0, 0, MAX_LOGPROBS),
     signal: options.signal,
+    ...resolveSharing(options),
   };
 }

@@ -1,3 +1,5 @@
+import type { SharingOptions } from "./sharing.ts";
+
 /**
  * Log-probability of a token, natural logarithm, from the model's own distribution (before temperature and filters).
  * Under a constraint the distribution is restricted to the tokens that it allows, whose probabilities add up to 1.
@@ -64,7 +66,7 @@ export interface Score {
 }
 
 /** What score() reports besides the log-probability of each token. */
-export interface ScoreOptions {
+export interface ScoreOptions extends SharingOptions {
   /** Alternatives per token, 0 to 100. [0] */
   topLogprobs?: number;
   signal?: AbortSignal;

@@ -171,9 +171,14 @@ export class Engine {
     this.wasm.head(first, count);
   }
 
-  /** Starts a sequence slot's random numbers; `low` and `high` are the halves of the 64-bit seed, unsigned. */
-  seed(sequence: number, low: number, high: number): void {
+  /**
+   * Starts a sequence slot's random numbers; `low` and `high` are the halves of the 64-bit seed, unsigned.
+   *
+   * @param drawn how many of them to skip
+   */
+  seed(sequence: number, low: number, high: number, drawn = 0): void {
     this.wasm.seed(sequence, low, high, 0);
+    for (let i = 0; i < drawn; i++) this.wasm.random(sequence);
   }
 
   sample(

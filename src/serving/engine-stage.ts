@@ -13,9 +13,9 @@ export class EngineStage implements Stage {
 
   run({ admissions, rows, reads }: Batch): Outcomes {
     const engine = this.engine;
-    for (const { slot, blocks, seed } of admissions) {
+    for (const { slot, blocks, seed, drawn } of admissions) {
       for (let i = 0; i < blocks.length; i++) engine.setBlock(slot, i, blocks[i]!);
-      if (seed !== undefined) engine.seed(slot, ...seedHalves(seed));
+      if (seed !== undefined) engine.seed(slot, ...seedHalves(seed), drawn);
     }
     for (let i = 0; i < rows.length; i++) {
       const { token, position, slot } = rows[i]!;

@@ -81,6 +81,24 @@ export class KvCache {
     return this.#lookup(ids, limit, salt).length * BLOCK_POSITIONS;
   }
 
+  /** Whether acquire() would give blocks, once these leases were released. */
+  fits(
+    ids: readonly number[],
+    count: number,
+    limit: number,
+    salt = "",
+    released: readonly BlockLease[] = [],
+  ): boolean {
+    const left = new Map<number, number>();
+    for (const { blocks } of released)
+      for (const block of blocks) left.set(block, (left.get(block) ?? this.#holders[block]!) - 1);
+    const shared = this.#lookup(ids, limit, salt);
+    // Shared blocks that nobody else holds can be taken over, but not given away as well.
+    const idle = shared.filter(({ block }) => this.#idle.has(block) || left.get(block) === 0).length;
+    const freed = [...left.values()].filter((holders) => holders === 0).length;
+    return count - shared.length <= this.available + freed - idle;
+  }
+
   /**
    * Takes `count` blocks for a sequence that begins with `ids`, shared ones first; undefined, and nothing is
    * taken, when there are not enough.
@@ -89,9 +107,8 @@ export class KvCache {
    * @param salt blocks are shared only with sequences that have the same one
    */
   acquire(ids: readonly number[], count: number, limit: number, salt = ""): BlockLease | undefined {
+    if (!this.fits(ids, count, limit, salt)) return undefined;
     const shared = this.#lookup(ids, limit, salt);
-    const idleShared = shared.filter(({ block }) => this.#idle.has(block)).length;
-    if (count - shared.length > this.available - idleShared) return undefined;
     const blocks = shared.map(({ block }) => block);
     for (const block of blocks) this.#hold(block);
     while (blocks.length < count) {

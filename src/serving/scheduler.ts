@@ -4,6 +4,8 @@ import { type BlockLease, KvCache } from "./kvcache.ts";
 import { PromptLookup } from "./prompt-lookup.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Admission, Batch, Outcome, Outcomes, Read, Row } from "./stage.ts";
+import { owesTurn, rowsAhead, type Standing } from "./turns.ts";
+import { type Waiting, WaitingLine } from "./waiting-line.ts";
 
 /** How much the stage can hold and compute. A MemoryPlan is one. */
 export interface Capacity {
@@ -18,25 +20,25 @@ export interface Capacity {
 }
 
 export interface SchedulerOptions {
-  /** Sequences that may wait; one more is refused. [64] */
+  /** Requests that may wait besides those for which a slot is free; one more is refused. [64] */
   maxQueue?: number;
-  /** Steps that a sequence may wait before it is refused. [4096] */
+  /** Steps that a request may wait for its first row before it is refused. [4096] */
   maxWaitSteps?: number;
   /** Tokens that are guessed per step of a sequence that runs alone; 0 guesses none. [1] */
   promptLookup?: number;
 }
 
-interface Waiting {
-  sequence: Sequence;
-  since: number;
-}
-
 interface Running {
   sequence: Sequence;
+  standing: Standing;
   slot: number;
   lease: BlockLease;
   /** Whether the stage knows of it: it enters with the batch that has its first row. */
   entered: boolean;
+  /** Outcomes since it was admitted. */
+  delivered: number;
+  fruitless: number;
+  charged: number;
   lookup: PromptLookup | undefined;
   /** Whether its slot has its random numbers; they outlive a restart of the cache. */
   seeded: boolean;
@@ -50,11 +52,14 @@ interface UnderWay {
   owners: ReadonlyMap<number, Running>;
 }
 
-const NO_GUESSES: readonly number[] = [];
+/** What a sequence delivers before it may be set back, so that everybody gets on whoever else comes. */
+const LEAST_DELIVERED = BLOCK_POSITIONS;
+/** How often a sequence may be set back before it has delivered that. */
+const MAX_FRUITLESS = 3;
+/** How many of those who wait may be passed over in a step because what they begin with is just being read. */
+const MAX_PASSED = 8;
 
-function overloaded(message: string): EdgeformerError {
-  return new EdgeformerError("overloaded", `${message}: try again later`);
-}
+const NO_GUESSES: readonly number[] = [];
 
 /** Length of the common beginning of two lists, at most `limit`. */
 function commonPrefix(a: readonly number[], b: readonly number[], limit: number): number {
@@ -74,6 +79,9 @@ function commonPrefix(a: readonly number[], b: readonly number[], limit: number)
  * made. A sequence that waits for its token has no row in the next one; a prompt goes on without waiting.
  *
  * A sequence is admitted when a slot and all blocks that it can ever need are free, so that it can always finish.
+ * Who comes next is a matter of what each client, and each request of a client, has had (turns.ts). One that has had
+ * a good deal more than another that waits is set back for it: it keeps its tokens, leaves its blocks to the cache, and
+ * goes on later where it was.
  */
 export class Scheduler {
   readonly cache: KvCache;
@@ -81,14 +89,12 @@ export class Scheduler {
   readonly maxBatches: number;
   /** Batches so far. */
   steps = 0;
-  readonly #waiting: Waiting[] = [];
+  readonly #line: WaitingLine;
   /** In the order of their admission. */
   readonly #running: Running[] = [];
   readonly #slots: (Running | undefined)[];
   readonly #freeSlots: number[];
   readonly #maxRows: number;
-  readonly #maxQueue: number;
-  readonly #maxWaitSteps: number;
   readonly #maxGuesses: number;
   /** The batches that are being computed, oldest first. */
   readonly #underWay: UnderWay[] = [];
@@ -99,8 +105,7 @@ export class Scheduler {
     this.#freeSlots = Array.from({ length: maxSequences }, (_, i) => maxSequences - 1 - i);
     this.#maxRows = maxRows;
     this.maxBatches = maxBatches;
-    this.#maxQueue = options.maxQueue ?? 64;
-    this.#maxWaitSteps = options.maxWaitSteps ?? 4096;
+    this.#line = new WaitingLine(options.maxQueue ?? 64, options.maxWaitSteps ?? 4096);
     this.#maxGuesses = Math.min(options.promptLookup ?? 1, maxRows - 1);
   }
 
@@ -117,17 +122,14 @@ export class Scheduler {
         `the request needs ${sequence.capacity} positions, but the cache holds ${this.cache.blocks * BLOCK_POSITIONS}: shorten the prompt, lower maxTokens, or load the model with more kvBlocks`,
       );
     if (sequence.finished) return;
-    if (this.#waiting.length >= this.#maxQueue)
-      throw overloaded(`${this.#waiting.length} requests are waiting`);
-    this.#waiting.push({ sequence, since: this.steps });
+    this.#line.enter(sequence, this.steps, this.#freeSlots.length);
   }
 
   /** Forgets a sequence, finished or not, and frees what it held. What is being computed for it, nobody reads. */
   remove(sequence: Sequence): void {
-    const waiting = this.#waiting.findIndex((entry) => entry.sequence === sequence);
-    if (waiting !== -1) this.#waiting.splice(waiting, 1);
-    const running = this.#running.findIndex((entry) => entry.sequence === sequence);
-    if (running !== -1) this.#retire(running);
+    this.#line.remove(sequence);
+    const running = this.#running.find((entry) => entry.sequence === sequence);
+    if (running !== undefined) this.#retire(running);
   }
 
   /**
@@ -138,8 +140,13 @@ export class Scheduler {
     if (this.#underWay.length === this.maxBatches)
       throw new Error("the batch before has neither been accepted nor failed");
     this.#admit();
-    this.#refuse();
-    const batch = this.#fill();
+    this.#line.refuseLate(this.steps);
+    let batch = this.#fill();
+    // Those who cannot say what to read leave room for others.
+    while (batch.rows.length === 0 && this.#retireEnded()) {
+      this.#admit();
+      batch = this.#fill();
+    }
     if (batch.rows.length === 0) return undefined;
     this.steps++;
     const owners = new Map(batch.rows.map(({ slot }) => [slot, this.#slots[slot]!]));
@@ -170,6 +177,7 @@ export class Scheduler {
         sequence.computed++;
       }
       deliver(sequence, outcomes[i]);
+      entry.delivered++;
       entry.unread = Math.max(position + 1, sequence.wantedFrom);
     }
     for (const { sequence, lease } of this.#running)
@@ -206,7 +214,7 @@ export class Scheduler {
   failAll(cause: unknown): void {
     this.restart();
     const error = errorOf(cause);
-    for (const { sequence } of this.#waiting.splice(0)) sequence.error = error;
+    this.#line.refuseAll(error);
     for (const { sequence } of this.#running) sequence.error = error;
     this.#retireEnded();
   }
@@ -217,19 +225,33 @@ export class Scheduler {
     return oldest;
   }
 
-  #retire(index: number): void {
-    const [entry] = this.#running.splice(index, 1);
-    const { lease, slot } = entry!;
-    this.cache.release(lease);
-    this.#slots[slot] = undefined;
-    this.#freeSlots.push(slot);
+  /** Takes a sequence out of its slot and its blocks. */
+  #vacate(entry: Running): void {
+    this.#running.splice(this.#running.indexOf(entry), 1);
+    this.cache.release(entry.lease);
+    this.#slots[entry.slot] = undefined;
+    this.#freeSlots.push(entry.slot);
   }
 
-  #retireEnded(): void {
-    for (let i = this.#running.length - 1; i >= 0; i--) {
-      const { finished, error } = this.#running[i]!.sequence;
-      if (finished || error !== undefined) this.#retire(i);
-    }
+  #retire(entry: Running): void {
+    this.#vacate(entry);
+    this.#line.turns.leave(entry.standing);
+  }
+
+  /** Whether there was anybody to retire. */
+  #retireEnded(): boolean {
+    const ended = this.#running.filter(({ sequence }) => sequence.finished || sequence.error !== undefined);
+    for (const entry of ended) this.#retire(entry);
+    return ended.length > 0;
+  }
+
+  /** Makes a running sequence wait again. */
+  #setBack(entry: Running): void {
+    const { sequence, standing, delivered } = entry;
+    const charged = Math.max(entry.charged, sequence.computed);
+    this.#vacate(entry);
+    const fruitless = delivered >= LEAST_DELIVERED ? 0 : entry.fruitless + 1;
+    this.#line.enterAgain({ sequence, standing, since: this.steps, fruitless, charged });
   }
 
   /** Whether somebody is just computing blocks that this sequence begins with: soon they can be shared. */
@@ -244,61 +266,81 @@ export class Scheduler {
   }
 
   #admit(): void {
-    while (this.#waiting.length > 0 && this.#freeSlots.length > 0) {
-      const { sequence } = this.#waiting[0]!;
-      if (this.#isBeingRead(sequence)) return;
-      const { ids, wantedFrom, cacheSalt } = sequence;
-      const lease = this.cache.acquire(ids, blocksFor(sequence), wantedFrom, cacheSalt);
-      if (lease === undefined) return;
-      this.#waiting.shift();
-      sequence.computed = lease.cachedPositions;
-      sequence.cachedTokens = lease.cachedPositions;
-      const slot = this.#freeSlots.pop()!;
-      const entry = {
-        sequence,
-        slot,
-        lease,
-        entered: false,
-        lookup: undefined,
-        seeded: false,
-        unread: wantedFrom,
-      };
-      this.#slots[slot] = entry;
-      this.#running.push(entry);
+    const passed = new Set<Waiting>();
+    while (passed.size < MAX_PASSED) {
+      const next = this.#line.next(passed);
+      if (next === undefined) return;
+      const leaving = this.#whoLeavesFor(next);
+      if (leaving === undefined) return;
+      if (this.#isBeingRead(next.sequence)) passed.add(next);
+      else {
+        for (const entry of leaving) this.#setBack(entry);
+        this.#enterSlot(next);
+      }
     }
   }
 
-  /** Refuses those who have waited too long; their owners find the error when they look. */
-  #refuse(): void {
-    while (this.#waiting.length > 0 && this.steps - this.#waiting[0]!.since > this.#maxWaitSteps) {
-      const { sequence } = this.#waiting.shift()!;
-      sequence.error = overloaded(`there was no room for ${this.#maxWaitSteps} steps`);
+  /** Who has to leave so that a sequence gets a slot and its blocks: nobody, those furthest ahead, or it cannot be. */
+  #whoLeavesFor({ sequence, standing }: Waiting): Running[] | undefined {
+    const { ids, wantedFrom, cacheSalt } = sequence;
+    const leases: BlockLease[] = [];
+    const fits = () =>
+      this.#freeSlots.length + leases.length > 0 &&
+      this.cache.fits(ids, blocksFor(sequence), wantedFrom, cacheSalt, leases);
+    if (fits()) return [];
+    const ahead = this.#running
+      .filter((entry) => owesTurn(entry.standing, standing) && mayBeSetBack(entry))
+      .sort((a, b) => rowsAhead(b.standing, a.standing));
+    for (const entry of ahead) {
+      leases.push(entry.lease);
+      if (fits()) return ahead.slice(0, leases.length);
     }
+    return undefined;
   }
 
-  /** The next batch: those who generate first, then prompts until it is full. */
+  #enterSlot(waiting: Waiting): void {
+    const { sequence, standing, fruitless, charged } = waiting;
+    const { ids, wantedFrom, cacheSalt } = sequence;
+    const lease = this.cache.acquire(ids, blocksFor(sequence), wantedFrom, cacheSalt)!;
+    this.#line.take(waiting);
+    sequence.computed = lease.cachedPositions;
+    if (charged === 0) sequence.cachedTokens = lease.cachedPositions;
+    const slot = this.#freeSlots.pop()!;
+    const state = { entered: false, delivered: 0, lookup: undefined, seeded: false, unread: wantedFrom };
+    const entry = { sequence, standing, slot, lease, fruitless, charged, ...state };
+    standing.request.begun = true;
+    this.#slots[slot] = entry;
+    this.#running.push(entry);
+  }
+
+  /** The next batch: those who generate first, then prompts until it is full, first of those who have had least. */
   #fill(): Batch {
     const admissions: Admission[] = [];
     const rows: Row[] = [];
     const reads: Read[] = [];
     const add = (entry: Running) => {
       const { sequence, slot, lease } = entry;
-      const { ids, seed } = sequence;
-      if (!entry.entered && rows.length < this.#maxRows) {
-        admissions.push({ slot, blocks: lease.blocks, seed: entry.seeded ? undefined : seed });
-        entry.entered = true;
-      }
+      const { ids, seed, drawn = 0 } = sequence;
       for (; sequence.computed < ids.length && rows.length < this.#maxRows; sequence.computed++) {
         const position = sequence.computed;
-        if (position >= entry.unread)
-          reads.push({ row: rows.length, slot, after: undefined, task: sequence.read(position, NO_GUESSES) });
+        if (position >= entry.unread) {
+          const task = attempt(sequence, () => sequence.read(position, NO_GUESSES));
+          if (task === undefined) return;
+          reads.push({ row: rows.length, slot, after: undefined, task });
+        }
+        if (!entry.entered)
+          admissions.push({ slot, blocks: lease.blocks, seed: entry.seeded ? undefined : seed, drawn });
+        entry.entered = true;
         rows.push({ token: ids[position]!, position, slot });
+        if (position >= entry.charged) this.#line.turns.charge(entry.standing);
       }
     };
     const generating = this.#running.filter((entry) => remaining(entry) <= 1).length;
     const share = Math.ceil(generating / this.maxBatches);
+    const reading = this.#running.filter((entry) => remaining(entry) > 1);
+    reading.sort((a, b) => rowsAhead(a.standing, b.standing));
     for (const entry of this.#running) if (remaining(entry) === 1 && rows.length < share) add(entry);
-    for (const entry of this.#running) if (remaining(entry) > 1) add(entry);
+    for (const entry of reading) add(entry);
     if (rows.length === 1 && this.#running.length === 1) this.#guess(this.#running[0]!, rows, reads);
     return { admissions, rows, reads };
   }
@@ -318,11 +360,16 @@ export class Scheduler {
     for (let i = 0; i < admitted; i++) {
       const token = guesses[i]!;
       const position = first + i;
-      const task = sequence.read(position, guesses.slice(0, i + 1));
+      const task = attempt(sequence, () => sequence.read(position, guesses.slice(0, i + 1)));
+      if (task === undefined) return;
       reads.push({ row: rows.length, slot, after: token, task });
       rows.push({ token, position, slot });
     }
   }
+}
+
+function mayBeSetBack({ delivered, fruitless }: Running): boolean {
+  return delivered >= LEAST_DELIVERED || fruitless < MAX_FRUITLESS;
 }
 
 /** Blocks that a sequence needs to run to its end. */
@@ -335,17 +382,20 @@ function remaining({ sequence }: Running): number {
   return sequence.ids.length - sequence.computed;
 }
 
-/** Hands over an outcome; if that fails, only this sequence does. */
-function deliver(sequence: Sequence, outcome: Outcome | undefined): void {
-  if (outcome === undefined) {
-    sequence.error = new Error("the stage skipped a read whose guess was right");
-    return;
-  }
+/** What a sequence answers; if it throws, only this sequence fails. */
+function attempt<T>(sequence: Sequence, call: () => T): T | undefined {
   try {
-    sequence.accept(outcome);
+    return call();
   } catch (cause) {
     sequence.error = errorOf(cause);
+    return undefined;
   }
+}
+
+/** Hands over an outcome. */
+function deliver(sequence: Sequence, outcome: Outcome | undefined): void {
+  if (outcome === undefined) sequence.error = new Error("the stage skipped a read whose guess was right");
+  else attempt(sequence, () => sequence.accept(outcome));
 }
 
 function errorOf(cause: unknown): Error {

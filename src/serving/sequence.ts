@@ -1,9 +1,10 @@
 import { EdgeformerError } from "../errors.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { FinishReason, GenerateChunk, GeneratedLogprob, Score, TokenLogprob } from "../results.ts";
+import type { Owner, SharingOptions } from "../sharing.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { certain, Restriction, type TokenMatcher } from "./restriction.ts";
+import { certain, onlyToken, Restriction, type TokenMatcher } from "./restriction.ts";
 import type { Draw, Outcome, Rating } from "./stage.ts";
 
 /**
@@ -14,14 +15,18 @@ import type { Draw, Outcome, Rating } from "./stage.ts";
 export interface Sequence {
   readonly ids: number[];
   computed: number;
-  /** First position whose logits are read, of those that `ids` has now. */
+  /** First position whose logits are still to be read, of those that `ids` has now. */
   readonly wantedFrom: number;
   /** Positions that the cache must be able to hold. */
   readonly capacity: number;
   /** Starts its random numbers: an integer from 0 to 2^64 − 1, as a number up to 2^53 − 1. */
   readonly seed: number | bigint;
+  /** Random numbers that were drawn for it so far. [0] */
+  readonly drawn?: number;
   /** Cached blocks are shared only among sequences with the same salt. [the empty one] */
-  readonly cacheSalt?: string;
+  readonly cacheSalt?: string | undefined;
+  /** Whose work it is. Sequences without an owner come in the order of their arrival. */
+  readonly owner?: Owner | undefined;
   readonly finished: boolean;
   /** Positions at the front that came from the cache. */
   cachedTokens: number;
@@ -47,8 +52,11 @@ export class Generation implements Sequence {
   readonly promptTokens: number;
   readonly capacity: number;
   readonly seed: number | bigint;
+  readonly cacheSalt: string | undefined;
+  readonly owner: Owner | undefined;
   computed = 0;
   cachedTokens = 0;
+  drawn = 0;
   error: Error | undefined;
   finished = false;
   /** Chunks that nobody has taken yet. */
@@ -88,6 +96,8 @@ export class Generation implements Sequence {
     // The last token's keys are never needed, but a sequence of one token still takes a place.
     this.capacity = Math.max(1, prompt.length + options.maxTokens - 1);
     this.seed = options.seed;
+    this.cacheSalt = options.cacheSalt;
+    this.owner = options.owner;
     this.#options = options;
     this.#tokenizer = tokenizer;
     this.#text = new TextStream(options.stop);
@@ -175,6 +185,8 @@ export class Generation implements Sequence {
         "invalid_model",
         "no token could be drawn: every logit is −∞ or not a number; check minTokens and stopTokenIds, or the model's weights",
       );
+    // A single possible token takes no random number.
+    if (this.#restriction === undefined || onlyToken(this.#restriction.mask()) === undefined) this.drawn++;
     this.#take({ id, logprob, top });
     this.#appendForced();
   }
@@ -257,8 +269,9 @@ export class Scoring implements Sequence {
   /** The text without its last token, whose successor nobody asks about. */
   readonly ids: number[];
   readonly capacity: number;
-  readonly wantedFrom = 0;
   readonly seed = 0;
+  readonly cacheSalt: string | undefined;
+  readonly owner: Owner | undefined;
   computed = 0;
   cachedTokens = 0;
   error: Error | undefined;
@@ -270,10 +283,13 @@ export class Scoring implements Sequence {
   /**
    * @param text at least one token
    * @param top alternatives to report for each token
+   * @param sharing checked before
    */
-  constructor(text: readonly number[], top: number) {
+  constructor(text: readonly number[], top: number, { cacheSalt, owner }: SharingOptions = {}) {
     this.#text = text;
     this.#top = top;
+    this.cacheSalt = cacheSalt;
+    this.owner = owner;
     this.ids = text.slice(0, -1);
     this.capacity = Math.max(1, this.ids.length);
   }
@@ -284,6 +300,10 @@ export class Scoring implements Sequence {
 
   admits(): number {
     return 0;
+  }
+
+  get wantedFrom(): number {
+    return this.#tokenLogprobs.length;
   }
 
   read(position: number): Rating {

@@ -13,6 +13,8 @@ export interface Admission {
    * sequence that has the slot already and is read again: it goes on with the numbers that it has.
    */
   readonly seed: number | bigint | undefined;
+  /** Random numbers that the sequence has used up before, in a slot that it had to leave. */
+  readonly drawn: number;
 }
 
 /** One token at one position of the sequence in `slot`. */

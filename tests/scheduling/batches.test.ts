@@ -39,7 +39,7 @@ describe("a batch", () => {
     const { scheduler } = setUp();
     scheduler.add(generation([7, 8, 9], { seed: 2n ** 64n - 1n, temperature: 0.5, topK: 3, logprobs: 1 }));
     expect(scheduler.next()).toEqual({
-      admissions: [{ slot: 0, blocks: [0, 1], seed: 2n ** 64n - 1n }],
+      admissions: [{ slot: 0, blocks: [0, 1], seed: 2n ** 64n - 1n, drawn: 0 }],
       rows: [
         { token: 7, position: 0, slot: 0 },
         { token: 8, position: 1, slot: 0 },
@@ -200,16 +200,20 @@ describe("the scheduler without an engine", () => {
     { promptLookup: 3, fault: 0 },
     { promptLookup: 0, fault: 0.02 },
     { promptLookup: 3, fault: 0.02 },
-  ])("5,000 random requests, $promptLookup guesses, faults $fault: solo texts, no block lost", (extra) => {
+    { promptLookup: 0, fault: 0.02, owners: true },
+    { promptLookup: 3, fault: 0, owners: true },
+  ])("5,000 random requests, %o: solo texts, no block lost", (extra) => {
     const system = fakeSystem({ kvBlocks: 9, maxSequences: 4, maxRows: 16 }, 37, 1003);
     const simulation = new Simulation(system, { requests: 5000, seed: 9, cancel: 0.2, ...extra });
-    const { finished, cancelled, refused, failed, cachedTokens, extraTokens } = simulation.run();
+    const { finished, cancelled, refused, failed, cachedTokens, extraTokens, setBack } = simulation.run();
     expect(finished + cancelled + refused + failed).toBe(5000);
     for (const count of [finished, cancelled, cachedTokens]) expect(count).toBeGreaterThan(300);
     expect(refused).toBeGreaterThan(0);
     if (extra.fault > 0) expect(failed).toBeGreaterThan(100);
     else expect(failed).toBe(0);
     if (extra.promptLookup > 0) expect(extraTokens).toBeGreaterThan(100);
+    if (extra.owners) expect(setBack).toBeGreaterThan(50);
+    else expect(setBack).toBe(0);
     expect(simulation.scheduler.cache.available).toBe(9);
   });
 
@@ -305,6 +309,22 @@ describe("when a stage fails", () => {
     expect(broken.error).toEqual(new Error("broken"));
     expect(sound.ids).toEqual(alone(generation(prompt(3, 9), { maxTokens: 5 })).ids);
     expect(scheduler.cache.available).toBe(CAPACITY.kvBlocks);
+  });
+
+  test("a sequence that cannot say what to read fails alone, also where nobody else is there", () => {
+    for (const company of [0, 1]) {
+      const { scheduler, stage } = setUp();
+      const broken = generation(prompt(3), { maxTokens: 5 });
+      const others = Array.from({ length: company }, () => generation(prompt(3, 9), { maxTokens: 5 }));
+      broken.read = () => {
+        throw new Error("broken");
+      };
+      runAll(scheduler, stage, [broken, ...others]);
+      expect(broken.error).toEqual(new Error("broken"));
+      for (const sound of others)
+        expect(sound.ids).toEqual(alone(generation(prompt(3, 9), { maxTokens: 5 })).ids);
+      expect(scheduler.cache.available).toBe(CAPACITY.kvBlocks);
+    }
   });
 
   test("a sequence that has failed is given nothing more", () => {

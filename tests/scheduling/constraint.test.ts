@@ -322,3 +322,38 @@ describe("a text that cannot go on", () => {
     expect([ids.length, finishReason]).toEqual([6, "stop"]);
   });
 });
+
+describe("turns", () => {
+  test("one that is set back goes on as it would alone", () => {
+    const make = (i: number, client?: string) => {
+      const grammar = randomGrammar(below(i + 1), odd.vocabSize, EOS, 2);
+      const owner = client === undefined ? undefined : { client, request: `${i}` };
+      return held(grammar, [1 + i, 7, 3], { seed: i, maxTokens: 30, logprobs: 1, owner });
+    };
+    // Most grammars end soon; these go on.
+    const expected = new Map<number, ReturnType<typeof resultOf>>();
+    for (let i = 0; i < 700; i++) {
+      const alone = make(i);
+      runTogether([alone]);
+      if (resultOf(alone).ids.length >= 25) expected.set(i, resultOf(alone));
+    }
+    const numbers = [...expected.keys()];
+    expect(numbers.length).toBeGreaterThan(30);
+    const scheduler = new EngineScheduler(odd.engine, { promptLookup: 1 });
+    const seed = vi.spyOn(odd.engine, "seed");
+    const got = new Map(numbers.map((i, at) => [i, make(i, at < 20 ? "greedy" : `client ${at % 3}`)]));
+    for (const i of numbers.slice(0, 20)) scheduler.add(got.get(i)!);
+    for (const i of numbers.slice(20)) {
+      for (let step = 0; step < 9; step++) scheduler.step();
+      scheduler.add(got.get(i)!);
+    }
+    while (scheduler.step());
+    const setBack = seed.mock.calls.filter(([, , , drawn]) => drawn! > 0).length;
+    seed.mockRestore();
+    expect(setBack).toBeGreaterThan(3);
+    for (const [i, generation] of got) {
+      expect(generation.error).toBeUndefined();
+      expect(resultOf(generation)).toEqual(expected.get(i));
+    }
+  });
+});

@@ -16,8 +16,9 @@ function mix(hash: number, value: number): number {
 class Random {
   #state: number;
 
-  constructor(seed: number | bigint) {
+  constructor(seed: number | bigint, drawn = 0) {
     this.#state = mix(Number(BigInt(seed) & 0xffff_ffffn), Number(BigInt(seed) >> 32n));
+    for (let i = 0; i < drawn; i++) this.next();
   }
 
   next(): number {
@@ -105,7 +106,8 @@ export class FakeStage implements Stage {
 
   /** The second half, which draws. */
   answer({ admissions, reads }: Batch, seen: readonly number[][]): Outcomes {
-    for (const { slot, seed } of admissions) if (seed !== undefined) this.#random[slot] = new Random(seed);
+    for (const { slot, seed, drawn } of admissions)
+      if (seed !== undefined) this.#random[slot] = new Random(seed, drawn);
     const outcomes: (Outcome | undefined)[] = [];
     for (const [i, { slot, after, task }] of reads.entries()) {
       if (after !== undefined && outcomes.at(-1)?.id !== after) {

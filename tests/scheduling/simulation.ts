@@ -27,6 +27,8 @@ export interface Workload {
   promptLookup?: number;
   /** Chance that the stage throws instead of computing a batch, or after it. [0] */
   fault?: number;
+  /** Whether requests have owners: one client asks for most, some ask now and then. [false] */
+  owners?: boolean;
 }
 
 export interface Results {
@@ -38,6 +40,8 @@ export interface Results {
   cachedTokens: number;
   /** Tokens that came with others of their sequence in one step. */
   extraTokens: number;
+  /** Sequences that entered a slot again after they had left one for others. */
+  setBack: number;
   /** Most steps between two tokens of one stream. */
   largestGap: number;
   steps: number;
@@ -68,6 +72,7 @@ export class Simulation {
     failed: 0,
     cachedTokens: 0,
     extraTokens: 0,
+    setBack: 0,
     largestGap: 0,
     steps: 0,
   };
@@ -84,12 +89,13 @@ export class Simulation {
     const { promptLookup = 0, fault = 0, seed } = workload;
     this.#system = system;
     this.#workload = workload;
-    this.scheduler = new Scheduler(system.capacity, { maxQueue: 12, maxWaitSteps: 200, promptLookup });
+    this.scheduler = new Scheduler(system.capacity, { maxQueue: 10, maxWaitSteps: 200, promptLookup });
     this.#random = uniform(seed);
     this.#beginnings = Array.from({ length: 6 }, () => this.#tokens(8 + this.#below(24)));
     const chance = uniform(seed + 1);
     this.#stage = {
       run: (batch: Batch) => {
+        this.results.setBack += batch.admissions.filter(({ drawn }) => drawn > 0).length;
         const fails = chance() < fault;
         const outcomes = fails && chance() < 0.5 ? [] : system.stage.run(batch);
         if (!fails) return outcomes;
@@ -119,6 +125,11 @@ export class Simulation {
       repetitionPenalty: this.#random() < 0.2 ? 1.3 : 1,
       seed: this.#below(1000),
     };
+    if (this.#workload.owners) {
+      const client = this.#random() < 0.7 ? 0 : 1 + this.#below(3);
+      options.owner = { client: `client ${client}`, request: `request ${this.#below(1000)}` };
+      options.cacheSalt = `client ${client}`;
+    }
     if (this.#workload.promptLookup && this.#random() < 0.5) options.logitBias = { 5: 100, 6: 97 };
     const generation = this.#system.generation(prompt, options);
     try {

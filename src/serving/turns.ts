@@ -1,0 +1,122 @@
+import type { Owner } from "../sharing.ts";
+
+/**
+ * Rows that a sequence may be ahead of one that waits before it has to let that one in. A short answer is never
+ * interrupted. One that is set back may have to read its tokens again, for which nobody is charged.
+ */
+const TURN_ROWS = 256;
+
+/** Rows that somebody who has asked for nothing lately may have before those who ask all the time. */
+const CREDIT_ROWS = 512;
+
+/** What a client or a request has had. */
+export interface Share {
+  /** Rows computed for it, as they count, on the ledger's clock. */
+  rows: number;
+  /** Sequences of it that wait or run. */
+  sequences: number;
+}
+
+interface ClientShare extends Share {
+  readonly requests: Ledger<RequestShare>;
+}
+
+interface RequestShare extends Share {
+  /** Whether a sequence of it was admitted. */
+  begun: boolean;
+}
+
+/** A sequence's place among the others. Sequences without an owner have one in common. */
+export interface Standing {
+  readonly client: ClientShare;
+  readonly request: RequestShare;
+}
+
+/**
+ * Who has had how much, among those of one kind: start-time fair queueing (Goyal, Vin, Cheng 1996) with a credit. The
+ * clock is what somebody would have had who got an equal share all along. Who comes back starts at most CREDIT_ROWS
+ * behind it. Behind the clock a row counts twice, so that those who ask all the time have no credit: newcomers go
+ * before them until newcomers take half of all rows, and then wait as everybody does.
+ */
+class Ledger<S extends Share> {
+  readonly #shares = new Map<string, S>();
+  readonly #make: () => S;
+  #clock = 0;
+  #active = 0;
+
+  constructor(make: () => S) {
+    this.#make = make;
+  }
+
+  get #start(): number {
+    return this.#clock - CREDIT_ROWS;
+  }
+
+  enter(name: string): S {
+    let share = this.#shares.get(name);
+    if (share === undefined) {
+      this.#forget();
+      share = this.#make();
+      this.#shares.set(name, share);
+    }
+    if (share.sequences++ === 0) this.#active++;
+    share.rows = Math.max(share.rows, this.#start);
+    return share;
+  }
+
+  leave(share: S): void {
+    if (--share.sequences === 0) this.#active--;
+  }
+
+  charge(share: S): void {
+    share.rows += share.rows < this.#clock ? 2 : 1;
+    this.#clock += 1 / this.#active;
+  }
+
+  /** Drops those who would start as newcomers do. */
+  #forget(): void {
+    for (const [name, { sequences, rows }] of this.#shares)
+      if (sequences === 0 && rows <= this.#start) this.#shares.delete(name);
+  }
+}
+
+/** Whose turn it is: first among clients, then among the requests of one. */
+export class Turns {
+  readonly #clients = new Ledger<ClientShare>(() => ({
+    rows: Number.NEGATIVE_INFINITY,
+    sequences: 0,
+    requests: new Ledger<RequestShare>(() => ({
+      rows: Number.NEGATIVE_INFINITY,
+      sequences: 0,
+      begun: false,
+    })),
+  }));
+
+  /** A sequence comes. */
+  enter({ client, request }: Owner = { client: "", request: "" }): Standing {
+    const share = this.#clients.enter(client);
+    return { client: share, request: share.requests.enter(request) };
+  }
+
+  /** A sequence goes. */
+  leave({ client, request }: Standing): void {
+    client.requests.leave(request);
+    this.#clients.leave(client);
+  }
+
+  /** A row is computed for a sequence. */
+  charge({ client, request }: Standing): void {
+    client.requests.charge(request);
+    this.#clients.charge(client);
+  }
+}
+
+/** How many rows more `a` has had than `b`: the client, or the request where it is the same client. */
+export function rowsAhead(a: Standing, b: Standing): number {
+  return a.client === b.client ? a.request.rows - b.request.rows : a.client.rows - b.client.rows;
+}
+
+/** Whether a running sequence has had so much more than a waiting one that it has to let that one in. */
+export function owesTurn(running: Standing, waiting: Standing): boolean {
+  return rowsAhead(running, waiting) >= TURN_ROWS;
+}
