@@ -62,9 +62,26 @@ const LAYERS: Layer[] = [
     packages: ["node:"],
   },
   {
+    // The Worker's application in a process of Node's.
+    name: "server on Node",
+    holds: (path) => path.startsWith("worker/node/"),
+    inner: ["core", "node", "worker"],
+    packages: ["node:", "@hono/node-server"],
+  },
+  {
     name: "cli",
     holds: (path) => path.startsWith("src/cli/"),
-    inner: ["assembly", "scheduling", "engine", "constraints", "core", "node", "convert", "pull"],
+    inner: [
+      "assembly",
+      "scheduling",
+      "engine",
+      "constraints",
+      "core",
+      "node",
+      "convert",
+      "pull",
+      "server on Node",
+    ],
     packages: ["node:", "commander", "@huggingface/hub"],
   },
   {
@@ -199,6 +216,8 @@ describe("layers", () => {
     ["src/node/index.ts", 'import { createApp } from "../../worker/app.ts";'],
     ["src/convert/convert.ts", 'import { main } from "../cli/main.ts";'],
     ["src/convert/convert.ts", 'import { pull } from "../pull/pull.ts";'],
+    ["src/node/index.ts", 'import { serveModel } from "../../worker/node/serve.ts";'],
+    ["worker/app.ts", 'import { serveModel } from "./node/serve.ts";'],
     ["src/pull/pull.ts", 'import { downloadFile } from "@huggingface/hub";'],
     ["src/cli/main.ts", 'import type { Env } from "../../worker/config.ts";'],
     ["worker/app.ts", 'import { openModel } from "../src/node/index.ts";'],

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { given } from "../given.ts";
 import { loadManifest } from "../loading/load.ts";
 import { bundledModel, directorySource } from "../node/index.ts";
 import { describeModel, inspectModel } from "./inspect.ts";
@@ -17,7 +18,8 @@ export function inspectCommand(io: CliIo, signal?: AbortSignal): Command {
     .option("--json", "print one JSON object")
     .addHelpText("after", EXAMPLES)
     .action(async (model: string | undefined, flags: { json?: boolean }) => {
-      const directory = model === undefined ? bundledModel() : await resolveModel(model, io, signal);
+      const directory =
+        model === undefined ? bundledModel() : await resolveModel(model, io, given({ signal }));
       const inspection = inspectModel(await loadManifest(directorySource(directory)));
       io.stdout.write(flags.json ? `${JSON.stringify(inspection)}\n` : describeModel(inspection));
     });

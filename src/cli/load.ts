@@ -1,4 +1,5 @@
 import { EdgeformerError } from "../errors.ts";
+import { given } from "../given.ts";
 import type { Model } from "../model.ts";
 import { bundledModel, openModel } from "../node/index.ts";
 import type { CliIo } from "./io.ts";
@@ -11,7 +12,8 @@ export async function loadForCommand(
   io: CliIo,
   signal: AbortSignal | undefined,
 ): Promise<Model> {
-  const directory = argument === undefined ? bundledModel() : await resolveModel(argument, io, signal);
+  const directory =
+    argument === undefined ? bundledModel() : await resolveModel(argument, io, given({ signal }));
   const bar = new ProgressBar(io.progress);
   try {
     return await openModel(directory, {

@@ -7,6 +7,14 @@ export function parseNumber(text: string): number {
   return value;
 }
 
+/** A TCP port. */
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65_535)
+    throw new InvalidArgumentError("It must be an integer from 0 to 65535.");
+  return port;
+}
+
 /** An integer of any size; its range is the library's business. */
 export function parseSeed(text: string): bigint {
   if (!/^\s*[+-]?\d+\s*$/.test(text)) throw new InvalidArgumentError("It must be an integer.");

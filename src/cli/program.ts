@@ -3,41 +3,20 @@ import { Command, CommanderError } from "commander";
 import { EdgeformerError } from "../errors.ts";
 import { chatCommand } from "./chat-command.ts";
 import { convertCommand } from "./convert-command.ts";
+import { describeError } from "./describe-error.ts";
 import { generateCommand } from "./generate-command.ts";
 import { inspectCommand } from "./inspect-command.ts";
 import type { CliIo, CliStreams } from "./io.ts";
 import { pullCommand } from "./pull-command.ts";
 import { scoreCommand } from "./score-command.ts";
+import { serveCommand } from "./serve-command.ts";
 import { commandIo, oneLine } from "./terminal.ts";
 
 /** Errors of the caller's making: exit code 2. */
 const USAGE_CODES = new Set(["invalid_option", "invalid_prompt"]);
 
-/** What system errors mean, for people. */
-const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EROFS: "the file system is read-only",
-  ENOTDIR: "a file is where a directory should be",
-  EEXIST: "a file is where a directory should be",
-  EISDIR: "a directory is where a file should be",
-  ENOENT: "no such file or directory",
-  EFBIG: "the file would be larger than allowed",
-};
-
 function version(): string {
   return (createRequire(import.meta.url)("edgeformer/package.json") as { version: string }).version;
-}
-
-/** One sentence for the last line of stderr. */
-function describe(error: unknown): string {
-  const { code, path, dest } = error as NodeJS.ErrnoException & { dest?: string };
-  if (error instanceof EdgeformerError || code === undefined || !Object.hasOwn(SYSTEM_ERRORS, code))
-    return error instanceof Error ? error.message : String(error);
-  const where = dest ?? path;
-  return where === undefined ? (SYSTEM_ERRORS[code] as string) : `${SYSTEM_ERRORS[code]}: ${where}`;
 }
 
 /** `command` and its subcommands throw instead of exiting, and write to `io`. */
@@ -59,6 +38,7 @@ function buildProgram(io: CliIo, signal: AbortSignal | undefined): Command {
     .addCommand(inspectCommand(io, signal))
     .addCommand(generateCommand(io, signal))
     .addCommand(chatCommand(io, signal))
+    .addCommand(serveCommand(io, signal))
     .addCommand(scoreCommand(io, signal));
   redirect(program, io);
   return program;
@@ -78,7 +58,7 @@ export async function run(args: string[], streams: CliStreams, signal?: AbortSig
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    io.stderr.write(`edgeformer: ${oneLine(describe(error))}\n`);
+    io.stderr.write(`edgeformer: ${oneLine(describeError(error))}\n`);
     return error instanceof EdgeformerError && USAGE_CODES.has(error.code) ? 2 : 1;
   }
 }

@@ -38,12 +38,12 @@ export async function pullForCommand(
 export async function resolveModel(
   argument: string,
   io: CliIo,
-  signal: AbortSignal | undefined,
+  options: Pick<PullOptions, "offline" | "signal">,
 ): Promise<string> {
   // What is a path can be no name; whoever opens it says what is wrong with it.
   if (existsSync(argument) || /[\\/]/.test(argument)) return argument;
   const model = findModelByName(argument);
-  if (model) return pullForCommand(model, io, given({ signal }));
+  if (model) return pullForCommand(model, io, options);
   const names = CATALOGUE.map(({ name }) => name).join(", ");
   throw new EdgeformerError(
     "invalid_option",

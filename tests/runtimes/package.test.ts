@@ -48,7 +48,7 @@ describe("what is in the package", () => {
   test("holds the library, the engine, the model and nothing else", () => {
     const expected = [
       /^(package\.json|README\.md|LICENSE)$/,
-      /^build\/(engine|quantizer)\.wasm$/,
+      /^build\/((engine|quantizer)\.wasm|page-files\.js)$/,
       /^src\/engine\.wasm\.d\.ts$/,
       /^models\/fable\/(model\.json|tokenizer\.bin|weights\.00\.bin|README\.md)$/,
       /^dist\/(assembly|src|worker)\/[\w/-]+(\.js|\.js\.map|\.d\.ts)$/,

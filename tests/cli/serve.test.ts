@@ -1,0 +1,153 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import OpenAI from "openai";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { run } from "../../src/cli/program.ts";
+import { bundledModel, openModel } from "../../src/node/index.ts";
+import type { Facts } from "../../worker/page/shared/facts.ts";
+import { temporaryDirectory } from "../convert/checkpoints.ts";
+
+const temporary = temporaryDirectory();
+const FABLE = ["--model", bundledModel()];
+const PROMPT = { model: "fable", prompt: "Once upon a time", max_tokens: 24, seed: 7 };
+
+interface Served {
+  code: Promise<number>;
+  /** Resolves once it serves. */
+  origin: Promise<string>;
+  stderr: () => string;
+  stop: () => Promise<number>;
+}
+
+let running: Served | undefined;
+let log: string[] = [];
+
+/** Runs `edgeformer serve` in this process, on a free port. */
+function serve(args: string[], environment: Record<string, string> = {}): Served {
+  log = [];
+  for (const method of ["log", "warn", "error"] as const)
+    vi.spyOn(console, method).mockImplementation((line) => log.push(String(line)));
+  for (const [name, value] of Object.entries({ EDGEFORMER_HOME: temporary, ...environment }))
+    vi.stubEnv(name, value);
+  const controller = new AbortController();
+  let stderr = "";
+  let serving: (origin: string) => void;
+  const origin = new Promise<string>((resolve) => {
+    serving = resolve;
+  });
+  const streams = {
+    stdout: { write: () => true },
+    stderr: {
+      write(text: string) {
+        stderr += text;
+        const found = / is served at (\S+)/.exec(stderr);
+        if (found) serving(found[1]!);
+      },
+    },
+  };
+  const code = run(["serve", "--port", "0", ...args], streams, controller.signal);
+  running = {
+    code,
+    origin,
+    stderr: () => stderr,
+    stop() {
+      controller.abort();
+      return code;
+    },
+  };
+  return running;
+}
+
+afterEach(async () => {
+  await running?.stop();
+  running = undefined;
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
+
+describe("edgeformer serve", () => {
+  test("answers OpenAI's client with the text that the library gives, streamed and whole", async () => {
+    const { origin } = serve(FABLE);
+    const client = new OpenAI({ baseURL: `${await origin}/v1`, apiKey: "none" });
+    const model = await openModel(bundledModel());
+    const { text } = await model.complete(PROMPT.prompt, { maxTokens: PROMPT.max_tokens, seed: PROMPT.seed });
+    model.dispose();
+    let streamed = "";
+    let chunks = 0;
+    for await (const { choices } of await client.completions.create({ ...PROMPT, stream: true })) {
+      streamed += choices[0]?.text ?? "";
+      chunks++;
+    }
+    expect(streamed).toBe(text);
+    expect(chunks).toBeGreaterThan(20);
+    const answers = await Promise.all(Array.from({ length: 4 }, () => client.completions.create(PROMPT)));
+    for (const { choices } of answers) expect(choices[0]!.text).toBe(text);
+  });
+
+  test("serves the page, and to this machine the model too", async () => {
+    const { origin } = serve(FABLE);
+    const get = async (path: string) => fetch(`${await origin}${path}`);
+    expect(await (await get("/")).text()).toContain("<html");
+    const facts = (await (await get("/page/facts.json")).json()) as Facts;
+    expect(facts).toMatchObject({ name: "fable", publicModel: true, standIn: null });
+    expect((await get("/page/model/weights.00.bin")).status).toBe(200);
+    expect((await get("/page/model/README.md")).status).toBe(404);
+  });
+
+  test("takes its keys and settings from the environment", async () => {
+    const { origin } = serve(FABLE, { API_KEYS: "sk-right", MAX_TOKENS: "5", PUBLIC_MODEL: "false" });
+    const ask = async (key: string, maxTokens: number) =>
+      fetch(`${await origin}/v1/completions`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${key}` },
+        body: JSON.stringify({ ...PROMPT, max_tokens: maxTokens }),
+      });
+    expect((await ask("sk-wrong", 5)).status).toBe(401);
+    expect((await ask("sk-right", 6)).status).toBe(400);
+    expect((await ask("sk-right", 5)).status).toBe(200);
+    expect((await fetch(`${await origin}/page/model/model.json`)).status).toBe(404);
+  });
+
+  test("notices a client that leaves", async () => {
+    const { origin } = serve(FABLE, { PING_MS: "20" });
+    const controller = new AbortController();
+    const response = await fetch(`${await origin}/v1/completions`, {
+      method: "POST",
+      signal: controller.signal,
+      body: JSON.stringify({ ...PROMPT, max_tokens: 200, ignore_eos: true, stream: true }),
+    });
+    await response.body!.getReader().read();
+    controller.abort();
+    await vi.waitFor(() => expect(log.join("\n")).toContain('"outcome":"client_gone"'), 10_000);
+  });
+
+  test("says in one line that a port is in use, that a directory is none, that a setting is wrong", async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const { port } = other.address() as AddressInfo;
+    const cases: [string[], Record<string, string>, number, string][] = [
+      [[...FABLE, "--port", String(port)], {}, 1, `port ${port} is in use`],
+      [[...FABLE, "--host", "203.0.113.7"], {}, 1, "no address to listen on"],
+      [["--model", join(temporary, "nothing")], {}, 1, "model.json"],
+      [["--model", "nothing"], {}, 2, "no model of that name"],
+      [FABLE, { MAX_TOKENS: "many" }, 1, "MAX_TOKENS"],
+    ];
+    for (const [args, environment, exit, says] of cases) {
+      const { code, stderr } = serve(args, environment);
+      expect(await code, says).toBe(exit);
+      expect(stderr().trim().split("\n"), says).toEqual([expect.stringMatching(`^edgeformer: .*${says}`)]);
+    }
+    await new Promise((resolve) => other.close(resolve));
+  });
+
+  test("serves the story model where the default one cannot be had, and says so", async () => {
+    const { origin, stderr, stop } = serve(["--offline"]);
+    const facts = (await (await fetch(`${await origin}/page/facts.json`)).json()) as Facts;
+    expect(facts.name).toBe("fable");
+    expect(facts.standIn?.missing).toBe("SmolLM2-135M-Instruct");
+    expect(stderr()).toContain("SmolLM2-135M-Instruct is not in the cache");
+    expect(stderr()).toContain("/v1/completions");
+    expect(await stop()).toBe(0);
+  });
+});
