@@ -119,7 +119,14 @@ export async function modelDirectory(shape: Shape): Promise<string> {
   console.error(`making ${shape.name}: ${shape.layers} layers of ${shape.width}`);
   const checkpoint = join(CACHE, `${shape.name}.checkpoint`);
   writeCheckpoint(shape, checkpoint);
-  await convert({ source: checkpoint, out, force: true });
+  const { bits, fit } = shape;
+  await convert({
+    source: checkpoint,
+    out,
+    force: true,
+    ...(fit === undefined ? { bits } : { fit }),
+    onWarning: (note) => console.error(note),
+  });
   rmSync(checkpoint, { recursive: true });
   return out;
 }

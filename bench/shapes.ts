@@ -12,6 +12,8 @@ export interface Shape {
   vocabulary: number;
   /** How the blocks' matrices are stored; in four bits, the embedding has eight with steps. */
   bits: 8 | 4;
+  /** In place of `bits`: the memory that it is converted to fit (`edgeformer convert --fit`). */
+  fit?: number;
 }
 
 /** Positions of every model that is measured. */
@@ -39,6 +41,7 @@ export const SHAPES: Record<string, Shape> = {
   distilgpt2: gpt2("distilgpt2", 6, 768, 12),
   "distilgpt2-4bit": gpt2("distilgpt2-4bit", 6, 768, 12, 4),
   gpt2: gpt2("gpt2", 12, 768, 12),
+  "gpt2-100mb": { ...gpt2("gpt2-100mb", 12, 768, 12, 4), fit: 100e6 },
   smollm2: { name: "smollm2", ...SMOLLM2, bits: 8 },
   "smollm2-4bit": { name: "smollm2-4bit", ...SMOLLM2, bits: 4 },
 };
