@@ -7,6 +7,7 @@ import type { Manifest } from "../format/manifest.ts";
 import { given } from "../given.ts";
 import { describeFidelity, describeIsolate, isolateMemory } from "./inspect.ts";
 import type { CliIo } from "./io.ts";
+import { parseBytes, parseNumber } from "./parse.ts";
 import { formatBytes, ProgressBar } from "./progress.ts";
 import { oneLine } from "./terminal.ts";
 
@@ -15,6 +16,7 @@ Examples:
   $ edgeformer convert distilbert/distilgpt2 --out models/distilgpt2
   $ edgeformer convert roneneldan/TinyStories-33M --out models/tinystories --verify
   $ edgeformer convert HuggingFaceTB/SmolLM2-135M-Instruct --bits 4 --out models/smollm2
+  $ edgeformer convert openai-community/gpt2 --fit 100MB --out models/gpt2
   $ edgeformer convert me/private-gpt2 --revision v2 --out models/mine     (with HF_TOKEN set)
   $ edgeformer convert ./my-gpt2 --lora ./my-adapter --out models/my-gpt2
   $ edgeformer convert ./my-gpt2/pytorch_model.bin --out models/my-gpt2
@@ -39,6 +41,8 @@ interface ConvertFlags {
   force?: boolean;
   lora?: string;
   bits?: number;
+  fit?: number;
+  context?: number;
   calibrate?: string;
   verify?: boolean | string;
   revision?: string;
@@ -69,12 +73,12 @@ async function runConvert(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const bar = new ProgressBar(io.progress);
-  const { out, file, name, force, lora, revision } = flags;
+  const { out, file, name, force, lora, fit, context, revision } = flags;
   try {
     const manifest = await convert({
       source,
       out,
-      ...given({ file, name, force, lora, revision, signal }),
+      ...given({ file, name, force, lora, fit, context, revision, signal }),
       ...given({
         bits: flags.bits as ConvertOptions["bits"],
         calibrate: flags.calibrate === undefined ? undefined : await readText(flags.calibrate),
@@ -108,7 +112,20 @@ export function convertCommand(io: CliIo, signal?: AbortSignal): Command {
     .option("--force", "replace the model that is at --out")
     .option("--lora <adapter>", "a LoRA adapter in peft's layout to merge: a directory or an id")
     .option("--bits <number>", "8, or 4 for the matrices of blocks (default: 8)", Number)
-    .option("--calibrate <file>", "with --bits 4, a text like those to come (default: the model writes one)")
+    .option(
+      "--fit <size>",
+      "in place of --bits: linear memory that the model may take, such as 100MB; the matrices that matter least get four bits until it fits",
+      parseBytes,
+    )
+    .option(
+      "--context <tokens>",
+      "with --fit, the context to plan for (default: the model's, at most 1024)",
+      parseNumber,
+    )
+    .option(
+      "--calibrate <file>",
+      "with --bits 4 or --fit, a text like those to come (default: the model writes one)",
+    )
     .option("--verify [file]", "measure the result against float32 on a text (default: a bundled fairy tale)")
     .option("--revision <name>", "the hub's branch, tag or commit (default: main)")
     .option("--token <token>", "the hub's access token (default: HF_TOKEN)")

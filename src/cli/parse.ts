@@ -21,6 +21,25 @@ export function parseSeed(text: string): bigint {
   return BigInt(text.trim().replace(/^\+/, ""));
 }
 
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+};
+
+/** A number of bytes: "100MB", "95.5 MiB", "100000000". */
+export function parseBytes(text: string): number {
+  const [, number, unit] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? [];
+  const factor = BYTE_UNITS[unit?.toLowerCase() ?? "?"];
+  if (factor === undefined) throw new InvalidArgumentError("It must be a size such as 100MB or 95.5MiB.");
+  return Math.floor(Number(number) * factor);
+}
+
 /** "1,2,3" */
 export function parseTokens(text: string): number[] {
   if (!/^\s*\d+(\s*,\s*\d+)*\s*$/.test(text))

@@ -1,3 +1,5 @@
+import type { NamedText } from "./calibration-text.ts";
+
 /** What the converter is doing: bytes of that step, or a share of 1 where bytes mean nothing. */
 export type ConvertProgress = (step: string, done: number, total: number) => void;
 
@@ -19,14 +21,21 @@ export interface ConvertOptions {
   /** A LoRA adapter to merge: a directory or a hub id. */
   lora?: string;
   /**
-   * Bits of the weights in blocks that the checkpoint has in floating point; the embedding and the head stay in eight.
-   * Codes that a file holds stay what they are. [8]
+   * With 8, floats become int8 and codes that a file holds stay what they are. With 4, blocks get four bits unless the
+   * file has them in four, and the embedding and the head eight. [8]
    */
   bits?: 4 | 8;
-  /** With four bits, the text to calibrate on. [one that the model writes itself] */
-  calibrate?: { name: string; text: string };
+  /**
+   * In place of `bits`: bytes of linear memory that the model may take at `context`. The matrices whose change costs
+   * least are put in four bits, by measurement, until it fits; the others stay in eight.
+   */
+  fit?: number;
+  /** With `fit`, the positions that the memory must hold. [the model's, at most 1024] */
+  context?: number;
+  /** With four bits or `fit`, the text to calibrate and to measure on. [one that the model writes itself] */
+  calibrate?: NamedText;
   /** Measure the result against float32: on the bundled sample, or on a text. [not measured] */
-  verify?: true | { name: string; text: string };
+  verify?: true | NamedText;
   /** What the SHA-256 of the weights' files must be; otherwise nothing is written. [not checked] */
   sha256?: string;
   /** The hub's branch, tag or commit. ["main"] */

@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { ConfigFields } from "../architectures/config-fields.ts";
 import { recipeOf } from "../architectures/index.ts";
+import type { Recipe } from "../architectures/recipe.ts";
 import { EdgeformerError } from "../errors.ts";
 import type { GenerationConfig } from "../format/generation.ts";
 import {
@@ -16,17 +17,17 @@ import {
 } from "../format/manifest.ts";
 import { openModel } from "../node/index.ts";
 import { parseTokenizerTable } from "../text/tokenizer.ts";
+import { chooseRounding } from "./choose-rounding.ts";
 import type { ConvertOptions } from "./convert-options.ts";
 import { findModel } from "./find-model.ts";
+import { type Budget, checkBudget, coarsestKind } from "./fitted-kinds.ts";
 import { hashFiles } from "./formats/open.ts";
-import { fourBitsRounding, kindInFourBits } from "./four-bits.ts";
 import { withEosTokens } from "./generation-config.ts";
 import type { ByteSource } from "./inputs/bytes.ts";
 import { openSourceModel } from "./layouts/index.ts";
 import { adaptedConfig, mergeLora } from "./lora.ts";
 import { equalized } from "./quantize/equalize.ts";
-import { importRounding } from "./quantize/import-rounding.ts";
-import { plainRounding } from "./quantize/rounding.ts";
+import { kindInFourBits } from "./quantize/kinds-for.ts";
 import { checkChatTemplate } from "./tokenizers/check-template.ts";
 import type { ConvertedTokenizer } from "./tokenizers/convert-tokenizer.ts";
 import { chooseCorpus, measureFidelity } from "./verify/fidelity.ts";
@@ -60,6 +61,7 @@ async function openSource(options: ConvertOptions): Promise<OpenedSource> {
     const model = await openSourceModel(source, {
       tokenizerSource,
       ...(options.bits === 4 && { kindOf: kindInFourBits }),
+      ...(options.fit !== undefined && { kindOf: coarsestKind }),
       ...(onWarning && { onWarning }),
       ...(signal && { signal }),
       ...(onProgress && {
@@ -117,6 +119,15 @@ function eosTokenOf(table: Uint8Array): number | undefined {
   return specialTokens.get(namedTokens.get("eos_token") ?? "");
 }
 
+/** A context that nobody chose, where the model has more positions: what an isolate may hold of a small model. */
+const PLANNED_CONTEXT = 1024;
+
+function budgetOf({ fit, context }: ConvertOptions, { maxPositions }: Recipe): Budget | undefined {
+  return fit === undefined
+    ? undefined
+    : { bytes: fit, context: context ?? Math.min(maxPositions, PLANNED_CONTEXT) };
+}
+
 /** Writes the model into `directory`. */
 async function writeModel(
   directory: string,
@@ -146,24 +157,23 @@ async function writeModel(
     provenance: { ...provenance, sha256 },
   };
   const rounded = equalized(weights);
-  const floats =
-    options.bits === 4
-      ? await fourBitsRounding(directory, rounded, {
-          tokenizer,
-          ...(options.calibrate && { text: options.calibrate }),
-          onProgress: (step, share) => report(step)(share, 1),
-          async openEightBit(own) {
-            const image = await writeImage(own, rounded, { onProgress: report("rounding to eight bits") });
-            const model = { ...described, ...image, tokenizer: null };
-            await writeFile(join(own, "model.json"), JSON.stringify(manifestFile(model)));
-            return openModel(own, { maxSequences: 16 });
-          },
-        })
-      : plainRounding;
+  const { rounding, describe } = await chooseRounding(directory, rounded, {
+    bits: options.bits ?? 8,
+    budget: budgetOf(options, weights.recipe),
+    text: options.calibrate,
+    tokenizer,
+    onProgress: (step, share) => report(step)(share, 1),
+    async open(at, { tensors, parts }) {
+      const model = { ...described, tensors, parts, tokenizer: null };
+      await writeFile(join(at, "model.json"), JSON.stringify(manifestFile(model)));
+      return openModel(at, { maxSequences: 16 });
+    },
+  });
   const { tensors, parts } = await writeImage(directory, rounded, {
-    rounding: importRounding(({ name }) => weights.dtypes(name), floats),
+    rounding,
     onProgress: report("converting"),
   });
+  if (describe) options.onWarning?.(await describe(directory, { recipe: weights.recipe, tensors, parts }));
   const manifest: Manifest = {
     ...described,
     tokenizer: table === null ? null : await writeFileOf(directory, "tokenizer.bin", table),
@@ -203,13 +213,29 @@ export async function convert(options: ConvertOptions): Promise<Manifest> {
     throw new EdgeformerError("invalid_option", `bits must be 4 or 8, not ${String(bits)}`, {
       param: "bits",
     });
-  if (options.calibrate !== undefined && bits !== 4)
+  const { fit } = options;
+  if (fit !== undefined && (options.bits !== undefined || !(fit > 0)))
+    throw new EdgeformerError(
+      "invalid_option",
+      options.bits === undefined
+        ? `fit must be a number of bytes, not ${fit}`
+        : "fit chooses the bits of each matrix itself: leave bits out",
+      { param: "fit" },
+    );
+  if (options.context !== undefined && fit === undefined)
+    throw new EdgeformerError("invalid_option", "a context is planned for with fit only", {
+      param: "context",
+    });
+  if (options.calibrate !== undefined && bits !== 4 && fit === undefined)
     throw new EdgeformerError("invalid_option", "a text to calibrate on is of use with four bits only", {
       param: "calibrate",
     });
   await checkOutput(out, force);
   const source = await openSource(options);
   try {
+    const { recipe } = source.weights;
+    const budget = budgetOf(options, recipe);
+    if (budget) checkBudget(recipe, budget);
     for (const warning of source.warnings) options.onWarning?.(warning);
     return await writeAside(out, force, (directory) => writeModel(directory, source, options));
   } finally {

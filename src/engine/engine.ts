@@ -71,7 +71,12 @@ export class Engine {
     this.bytes = new Uint8Array(memory.buffer);
     this.ints = new Int32Array(memory.buffer);
     this.floats = new Float32Array(memory.buffer);
-    writeDescriptor(memory.buffer as ArrayBuffer, model, plan);
+    this.describe(model);
+  }
+
+  /** Tells the engine what the model is and where its tensors lie; another time only for others of the same shapes. */
+  describe(model: ModelLayout): void {
+    writeDescriptor(this.wasm.memory.buffer as ArrayBuffer, model, this.plan);
     this.wasm.setModel(this.at(REGION_DESCRIPTOR));
   }
 

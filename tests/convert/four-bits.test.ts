@@ -62,6 +62,32 @@ describe("a checkpoint in four bits", () => {
     });
   });
 
+  test("is made of a GGUF file's five and six bits, too; its four-bit codes stay", async () => {
+    await withDirectory(async (directory) => {
+      const kinds = async (file: string) => {
+        const source = join("tests/fixtures/gguf", file);
+        const { recipe, tensors } = await convert({ source, out: join(directory, file), bits: 4 });
+        return new Set(
+          recipe.tensors.flatMap(({ layer, form }, i) =>
+            form === "matrix" ? [`${layer === undefined ? "outside" : "blocks"}: ${tensors[i]!.kind}`] : [],
+          ),
+        );
+      };
+      const expected = new Set(["outside: int8-steps", "blocks: four-bit"]);
+      expect(await kinds("bpe-Q6_K.gguf")).toEqual(expected);
+      expect(await kinds("bpe-Q5_0.gguf")).toEqual(expected);
+      const converted = async (bits: 4 | 8) =>
+        (
+          await convert({
+            source: "tests/fixtures/gguf/bpe-Q4_1.gguf",
+            out: join(directory, `Q4_1-${bits}`),
+            bits,
+          })
+        ).parts;
+      expect(await converted(4)).toEqual(await converted(8));
+    });
+  });
+
   test("needs less memory: what only fits it in four bits is refused in eight, and not in four", async () => {
     await withDirectory(async (directory) => {
       // As large as Llama 2 with 7 thousand million parameters; there are no weights, which is told later.

@@ -7,6 +7,8 @@ import { localSource } from "../../src/convert/inputs/files.ts";
 import { openSourceModel } from "../../src/convert/layouts/index.ts";
 import { codesToFloat } from "../../src/convert/quantize/codes.ts";
 import { importRounding } from "../../src/convert/quantize/import-rounding.ts";
+import { type DtypesOf, kindsFor } from "../../src/convert/quantize/kinds-for.ts";
+import { eightBitRounding } from "../../src/convert/quantize/rounding.ts";
 import { readImage } from "../../src/convert/verify/fidelity.ts";
 import { logSoftmax } from "../../src/convert/verify/float-math.ts";
 import { EngineProbe } from "../../src/convert/verify/probe.ts";
@@ -34,7 +36,8 @@ function meanError(file: File, logprobsAt: (position: number) => ArrayLike<numbe
 
 /** The same weights as the integers that they are imported as. */
 function importedWeights(weights: Weights): Weights {
-  const rounding = importRounding(({ name }) => weights.dtypes(name));
+  const dtypesOf: DtypesOf = ({ name }) => weights.dtypes(name);
+  const rounding = importRounding(dtypesOf, eightBitRounding(kindsFor(dtypesOf, 8)));
   return {
     ...weights,
     async matrix(name) {

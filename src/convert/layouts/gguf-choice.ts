@@ -6,7 +6,7 @@ import { type ModelLayout, placeTensors } from "../../format/layout.ts";
 import { ggufSet } from "../formats/gguf.ts";
 import type { ByteSource } from "../inputs/bytes.ts";
 import type { CheckpointSource } from "../inputs/files.ts";
-import { importRounding } from "../quantize/import-rounding.ts";
+import { kindsFor } from "../quantize/kinds-for.ts";
 import { openGgufModel } from "./gguf-file.ts";
 
 /** A GGUF file, or a set of them, of a source. */
@@ -98,8 +98,10 @@ async function readLayout(files: readonly ByteSource[]): Promise<ModelLayout> {
   await checkpoint.close();
   const tie_word_embeddings = !checkpoint.tensors.has("output.weight");
   const recipe = recipeOf(new ConfigFields({ ...config, tie_word_embeddings }));
-  const { kindOf } = importRounding((tensor) =>
-    dialect.values(tensor, recipe).map(({ name }) => checkpoint.tensors.get(name)?.dtype ?? "F32"),
+  const kindOf = kindsFor(
+    (tensor) =>
+      dialect.values(tensor, recipe).map(({ name }) => checkpoint.tensors.get(name)?.dtype ?? "F32"),
+    8,
   );
   return { recipe, tensors: placeTensors(recipe, kindOf).tensors };
 }

@@ -4,7 +4,8 @@ import { referenceStates } from "../verify/reference.ts";
 import type { Matrix, Weights } from "../weights.ts";
 import { codesToFloat, type FourBitRows, groupsOf } from "./codes.ts";
 import { type HessianFactor, Quantizer } from "./quantizer.ts";
-import { plainRounding, type RoundedRows, type Rounding } from "./rounding.ts";
+import { QuantizerPool } from "./quantizer-pool.ts";
+import { type RoundedRows, type Rounding, roundToEightBits } from "./rounding.ts";
 
 /** Damping of the blocks' matrices (`Quantizer.factor`): with 0.01 the text is learnt by heart, with 0.15 nothing changes. */
 const BLOCK_DAMPING = 0.05;
@@ -17,8 +18,8 @@ const EMBEDDING_DAMPING = 0.5;
 export interface CalibrationOptions {
   /** The kind that a tensor is stored in. */
   kindOf(tensor: TensorSpec): WeightKind;
-  /** Rounds the tensors of other kinds than four bits. [plainRounding] */
-  others?: Rounding["round"];
+  /** Whether a tensor in four bits has its codes already, which are not touched. [none has] */
+  isFinished?(tensor: TensorSpec): boolean;
   /** The calibration text as token ids, each window read from position 0; a few thousand tokens, windows of 128 suffice. */
   windows: readonly (readonly number[])[];
   /** Called with the share that is done, 0 to 1. */
@@ -39,44 +40,53 @@ export interface CalibrationOptions {
  * The result depends on the weights and the text alone.
  */
 export async function calibratedRounding(weights: Weights, options: CalibrationOptions): Promise<Rounding> {
-  const { kindOf, others = plainRounding.round, windows, onProgress } = options;
-  const quantizer = await Quantizer.create();
+  const { kindOf, isFinished, windows, onProgress } = options;
   const rounded = new Map<string, FourBitRows>();
   const tensors = new Map(weights.recipe.tensors.map((tensor) => [tensor.name, tensor]));
   const layers = weights.recipe.layers.length;
+  const pool = new QuantizerPool();
 
   const product = async (name: string, rows: Float64Array): Promise<Float64Array> => {
     const matrix = await weights.matrix(name);
+    const { columns } = matrix;
     const float = await matrix.read(0, matrix.rows);
     const [x, drifted] = halves(rows);
-    let stored = float;
-    if (kindOf(tensors.get(name)!) === "four-bit") {
-      const result = roundMatrix(quantizer, float, matrix, x, drifted);
+    const ofRounded = async () => {
+      const tensor = tensors.get(name)!;
+      if (kindOf(tensor) !== "four-bit" || isFinished?.(tensor)) return pool.product(drifted, float, columns);
+      const result = await roundMatrix(pool, float, matrix, x, drifted);
       rounded.set(name, result);
-      stored = codesToFloat(result, matrix.columns);
-    }
-    const out = new Float64Array((rows.length / matrix.columns) * matrix.rows);
-    out.set(quantizer.product(x, float, matrix.columns));
-    out.set(quantizer.product(drifted, stored, matrix.columns), out.length / 2);
+      return pool.product(drifted, codesToFloat(result, columns), columns);
+    };
+    // Rounding waits for itself again and again; the float model's share fills the gaps.
+    const [exact, inexact] = await Promise.all([pool.product(x, float, columns), ofRounded()]);
+    const out = new Float64Array((rows.length / columns) * matrix.rows);
+    out.set(exact);
+    out.set(inexact, out.length / 2);
     return out;
   };
-  const states = await referenceStates(weights, [...windows, ...windows], {
-    product,
-    onLayer: (layer) => onProgress?.((layer + 1) / layers),
-  });
+  let states: Float64Array;
+  try {
+    states = await referenceStates(weights, [...windows, ...windows], {
+      product,
+      onLayer: (layer) => onProgress?.((layer + 1) / layers),
+    });
+  } finally {
+    await pool.close();
+  }
+  const quantizer = await Quantizer.create();
   const head = headFactor(quantizer, weights, states);
   return {
     kindOf,
     async round(tensor, matrix, first, count): Promise<RoundedRows> {
-      if (kindOf(tensor) !== "four-bit") return others(tensor, matrix, first, count);
+      const kind = kindOf(tensor);
+      if (kind === "float32") throw new Error(`${tensor.name} is no matrix`);
+      if (kind !== "four-bit") return roundToEightBits(kind, matrix, first, count);
       const result = rounded.get(tensor.name);
-      if (result) return { kind: "four-bit", ...rowsOf(result, matrix.columns, first, count) };
+      if (result) return { kind, ...rowsOf(result, matrix.columns, first, count) };
       const factor = isHead(tensor, weights) ? head : undefined;
       const rows = await matrix.read(first, count);
-      return {
-        kind: "four-bit",
-        ...quantizer.quantizeFourBit(rows, count, matrix.columns, factor && { factor }),
-      };
+      return { kind, ...quantizer.quantizeFourBit(rows, count, matrix.columns, factor && { factor }) };
     },
   };
 }
@@ -91,18 +101,20 @@ function halves(rows: Float64Array): [Float32Array, Float32Array] {
   return [Float32Array.from(rows.subarray(0, half)), Float32Array.from(rows.subarray(half))];
 }
 
-function roundMatrix(
-  quantizer: Quantizer,
+async function roundMatrix(
+  pool: QuantizerPool,
   float: Float32Array,
   { rows, columns }: Matrix,
   x: Float32Array,
   drifted: Float32Array,
-): FourBitRows {
-  const moments = quantizer.moments(drifted, drifted, columns);
-  const factor = quantizer.factor(moments, columns, BLOCK_DAMPING);
+): Promise<FourBitRows> {
   const difference = x.map((value, i) => value - (drifted[i] as number));
-  const drift = quantizer.moments(difference, drifted, columns);
-  return quantizer.quantizeFourBit(float, rows, columns, { factor, drift });
+  const [moments, drift] = await Promise.all([
+    pool.moments(drifted, drifted, columns),
+    pool.moments(difference, drifted, columns),
+  ]);
+  const factor = await pool.factor(moments, columns, BLOCK_DAMPING);
+  return pool.quantizeFourBit(float, rows, columns, { factor, drift });
 }
 
 /** What the head's matrix is rounded with: the states that the rounded blocks give it. */

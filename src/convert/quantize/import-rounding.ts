@@ -1,41 +1,21 @@
-import type { TensorSpec } from "../../architectures/recipe.ts";
-import type { WeightKind } from "../../format/kinds.ts";
-import { isFloatDtype } from "../formats/dtype.ts";
-import { groupBits } from "../formats/gguf-groups.ts";
 import { quantizeEightBitGroups } from "./eight-bit.ts";
 import { toIntegerGroups } from "./from-grouped.ts";
-import { plainRounding, type RoundedRows, type Rounding } from "./rounding.ts";
-
-type Choice = "four-bit" | "int8-steps" | "floats";
-
-/**
- * What a matrix becomes that a file holds in these types: four-bit codes stay four-bit codes, what is quantized
- * otherwise gets eight-bit codes with a step for each group, and floats are rounded as whoever converts wants it. A
- * matrix that is stacked from several takes the finest kind that one of them needs.
- */
-function choiceFor(dtypes: readonly string[]): Choice {
-  if (dtypes.every((dtype) => groupBits(dtype) === 4)) return "four-bit";
-  return dtypes.every(isFloatDtype) ? "floats" : "int8-steps";
-}
+import { type DtypesOf, importedKind } from "./kinds-for.ts";
+import type { RoundedRows, Rounding } from "./rounding.ts";
 
 /**
- * Brings a checkpoint's weights over without rounding them a second time, as nearly as integers allow.
+ * Brings a checkpoint's weights over without rounding them a second time, as nearly as integers allow: four-bit codes
+ * stay four-bit codes, and what is quantized otherwise gets eight-bit codes with a step for each group.
  *
- * @param dtypesOf types of the matrices that a tensor is stacked from
- * @param floats for matrices that are not quantized
+ * @param others decides on the kinds; it rounds floats, and what it wants in another kind than the file's codes need
  */
-export function importRounding(
-  dtypesOf: (tensor: TensorSpec) => readonly string[],
-  floats: Rounding = plainRounding,
-): Rounding {
-  const kindOf = (tensor: TensorSpec): WeightKind => {
-    const choice = tensor.form === "vector" ? "floats" : choiceFor(dtypesOf(tensor));
-    return choice === "floats" ? floats.kindOf(tensor) : choice;
-  };
+export function importRounding(dtypesOf: DtypesOf, others: Rounding): Rounding {
   return {
-    kindOf,
+    kindOf: (tensor) => others.kindOf(tensor),
     async round(tensor, matrix, first, count): Promise<RoundedRows> {
-      if (choiceFor(dtypesOf(tensor)) === "floats") return floats.round(tensor, matrix, first, count);
+      const kind = importedKind(dtypesOf(tensor));
+      if (kind === undefined || kind !== others.kindOf(tensor))
+        return others.round(tensor, matrix, first, count);
       if (matrix.grouped === undefined)
         return {
           kind: "int8-steps",
