@@ -1,8 +1,7 @@
 import type { Engine } from "../engine/engine.ts";
 import { EdgeformerError } from "../errors.ts";
 import { KINDS } from "../format/kinds.ts";
-import { sectionsOf } from "../format/layout.ts";
-import type { Manifest } from "../format/manifest.ts";
+import { type ModelLayout, sectionsOf } from "../format/layout.ts";
 
 /**
  * Refuses weights with NaN or infinite scales, biases or vectors. The converter writes none, but a model directory can come
@@ -11,7 +10,7 @@ import type { Manifest } from "../format/manifest.ts";
  *
  * @throws EdgeformerError `invalid_model`
  */
-export function checkFloats(engine: Engine, { recipe, tensors }: Manifest): void {
+export function checkFloats(engine: Engine, { recipe, tensors }: ModelLayout): void {
   for (const [i, tensor] of recipe.tensors.entries()) {
     const { kind, offset } = tensors[i]!;
     for (const section of sectionsOf(tensor, kind).sections) {
@@ -33,7 +32,7 @@ const INT32_MAX = 2 ** 31 - 1;
  *
  * @throws EdgeformerError `invalid_model`
  */
-export function checkAmplitudes(engine: Engine, { recipe, tensors }: Manifest): void {
+export function checkAmplitudes(engine: Engine, { recipe, tensors }: ModelLayout): void {
   for (const [i, { name }] of recipe.tensors.entries()) {
     const { amplitude } = tensors[i]!;
     if (amplitude === undefined) continue;
