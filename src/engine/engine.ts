@@ -164,6 +164,16 @@ export class Engine {
     return this.floats.subarray(at, at + this.hiddenSize);
   }
 
+  /** Puts hidden states between two layers in their place: float32 [rows, hiddenSize], from row 0 on. */
+  setHiddenStates(values: Float32Array): void {
+    const width = padded(this.hiddenSize);
+    const start = this.at(REGION_RESIDUAL) / 4;
+    for (let from = 0, at = start; from < values.length; from += this.hiddenSize, at += width) {
+      this.floats.set(values.subarray(from, from + this.hiddenSize), at);
+      this.floats.fill(0, at + this.hiddenSize, at + width);
+    }
+  }
+
   /** Logits of a slot, float32 [vocabSize]: a view, valid until the next call. */
   logits(slot: number): Float32Array {
     const at = this.logitAt(slot, 0);

@@ -82,11 +82,13 @@ function modelShape(model: ModelLayout): Shape {
   shape.headSize = padded(recipe.headSize);
   shape.hiddenSize = padded(recipe.hiddenSize);
   shape.columns = Math.max(...matrices.map(({ columns }) => padded(columns)));
+  // A stage of a chain may have no layer, or neither embedding nor head (chain/stage-layout.ts).
   shape.outputs = Math.max(
+    0,
     ...matrices.filter(({ layer }) => layer !== undefined).map(({ rows }) => padded(rows)),
   );
   shape.rotarySize = recipe.positions.kind === "rotary" ? recipe.positions.size : 0;
-  shape.vocabulary = padded(recipe.vocabSize);
+  shape.vocabulary = matrices.some(({ role }) => role === "embedding") ? padded(recipe.vocabSize) : 0;
   return shape;
 }
 

@@ -64,6 +64,19 @@ export interface Provenance {
 /** The parts of `Provenance` that need not be there and are texts. */
 const ABOUT = ["name", "author", "organization", "license", "license_name", "license_link", "url"] as const;
 
+/** How a model is shared out over several isolates, where it is: `edgeformer split` writes it. */
+export interface ChainPlan {
+  /**
+   * First layer of each stage but the first, ascending. The first has the embedding, the layers before, and the head;
+   * every other one has a layer at least.
+   */
+  cuts: readonly number[];
+  /** What all stages must have room for alike: planMemory's options. */
+  context: number;
+  max_sequences: number;
+  kv_blocks: number;
+}
+
 /** What model.json holds. */
 export interface ManifestFile {
   format: "edgeformer";
@@ -86,6 +99,8 @@ export interface ManifestFile {
   chat_template?: string;
   /** Its other templates, by what they are for: "tool_use", "rag" … */
   named_chat_templates?: Readonly<Record<string, string>>;
+  /** The stages of a model that is shared out over several isolates. */
+  chain?: ChainPlan;
 }
 
 /** A checked model.json, and the recipe that its configuration makes. */
@@ -212,6 +227,21 @@ function parseProvenance(value: unknown): Provenance {
   };
 }
 
+function parseChain(value: unknown, layers: number): ChainPlan {
+  const raw = object(value, "chain");
+  let least = 0;
+  const cuts = list(raw.cuts, "chain.cuts").map((cut, i) => {
+    least = integer(cut, `chain.cuts[${i}]`, least, layers - 1) + 1;
+    return least - 1;
+  });
+  return {
+    cuts,
+    context: integer(raw.context, "chain.context", 1, 2 ** 31),
+    max_sequences: integer(raw.max_sequences, "chain.max_sequences", 1, 1024),
+    kv_blocks: integer(raw.kv_blocks, "chain.kv_blocks", 1, 1 << 20),
+  };
+}
+
 /** Texts by name. */
 function parseTexts(value: unknown, name: string): Record<string, string> {
   const entries = Object.entries(object(value, name));
@@ -269,5 +299,6 @@ export function parseManifest(value: unknown): Manifest {
     ...(raw.named_chat_templates === undefined
       ? {}
       : { named_chat_templates: parseTexts(raw.named_chat_templates, "named_chat_templates") }),
+    ...(raw.chain === undefined ? {} : { chain: parseChain(raw.chain, recipe.layers.length) }),
   };
 }

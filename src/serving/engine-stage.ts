@@ -11,19 +11,29 @@ export class EngineStage implements Stage {
     this.engine = engine;
   }
 
-  run({ admissions, rows, reads }: Batch): Outcomes {
+  run(batch: Batch): Outcomes {
+    this.enter(batch);
+    this.engine.forward(batch.rows.length, batch.reads.length);
+    return this.answer(batch);
+  }
+
+  /** Writes what the layers have to know of a batch: block tables, rows, and which of them are read. */
+  enter({ admissions, rows, reads }: Batch): void {
     const engine = this.engine;
-    for (const { slot, blocks, seed, drawn } of admissions) {
+    for (const { slot, blocks } of admissions)
       for (let i = 0; i < blocks.length; i++) engine.setBlock(slot, i, blocks[i]!);
-      if (seed !== undefined) engine.seed(slot, ...seedHalves(seed), drawn);
-    }
     for (let i = 0; i < rows.length; i++) {
       const { token, position, slot } = rows[i]!;
       engine.setRow(i, token, position, slot);
     }
     for (let i = 0; i < reads.length; i++) engine.setWanted(i, reads[i]!.row);
-    engine.forward(rows.length, reads.length);
+  }
 
+  /** Answers the reads of a batch, whose hidden states lie in the order of the reads behind the last layer. */
+  answer({ admissions, reads }: Batch): Outcomes {
+    const engine = this.engine;
+    for (const { slot, seed, drawn } of admissions)
+      if (seed !== undefined) engine.seed(slot, ...seedHalves(seed), drawn);
     const { logitsSlots } = engine.plan;
     const outcomes: (Outcome | undefined)[] = [];
     const isWrongGuess = ({ after }: Read) => after !== undefined && outcomes.at(-1)?.id !== after;
@@ -37,14 +47,14 @@ export class EngineStage implements Stage {
       engine.head(first, count);
       for (let i = 0; i < count; i++) {
         const read = reads[first + i]!;
-        outcomes.push(isWrongGuess(read) ? undefined : this.#answer(i, read));
+        outcomes.push(isWrongGuess(read) ? undefined : this.#compute(i, read));
       }
     }
     return outcomes;
   }
 
   /** @param logits where the read's logits lie, from 0 to logitsSlots − 1 */
-  #answer(logits: number, { slot, task }: Read): Outcome {
+  #compute(logits: number, { slot, task }: Read): Outcome {
     return task.kind === "draw" ? this.#draw(logits, slot, task) : this.#rate(logits, task);
   }
 
