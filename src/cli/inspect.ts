@@ -1,10 +1,12 @@
 import { BLOCK_POSITIONS } from "../../assembly/abi.ts";
 import { countParameters, type Recipe } from "../architectures/recipe.ts";
+import { chainMemory, type StageMemory } from "../chain/plan.ts";
 import { describeKinds } from "../convert/describe-kinds.ts";
 import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
 import type { GenerationConfig } from "../format/generation.ts";
-import type { Fidelity, Manifest } from "../format/manifest.ts";
+import type { ChainPlan, Fidelity, Manifest } from "../format/manifest.ts";
+import { drawChain } from "./chain-drawing.ts";
 import { formatBytes } from "./progress.ts";
 import { oneLine } from "./terminal.ts";
 
@@ -48,6 +50,8 @@ export interface Inspection {
   isolateContext: number;
   /** Null if the model does not fit an isolate. */
   isolate: IsolateMemory | null;
+  /** The stages of a model that is shared out over several isolates. */
+  chain: (ChainPlan & { stages: StageMemory[] }) | null;
 }
 
 function leastMemory(manifest: Manifest, context: number): number {
@@ -90,6 +94,7 @@ export function inspectModel(manifest: Manifest): Inspection {
     }),
     isolateContext: isolate?.context ?? 0,
     isolate,
+    chain: manifest.chain ? { ...manifest.chain, stages: chainMemory(manifest, manifest.chain) } : null,
   };
 }
 
@@ -134,6 +139,11 @@ function describeGeneration({ generation, recipe }: Inspection): string {
   return `${settings.length === 0 ? "no settings of its own" : settings.join(", ")}; ${ends}`;
 }
 
+/** What a plan has room for, as one line. */
+export function describeChain({ cuts, context, max_sequences, kv_blocks }: ChainPlan): string {
+  return `${cuts.length + 1} ${cuts.length === 0 ? "stage" : "stages"} at a context of ${context} tokens, ${max_sequences} sequences, ${kv_blocks} KV blocks of ${BLOCK_POSITIONS} tokens`;
+}
+
 /** The same for people. */
 export function describeModel(inspection: Inspection): string {
   const { recipe, fidelity, provenance, tokenizer } = inspection;
@@ -175,6 +185,11 @@ export function describeModel(inspection: Inspection): string {
       `${formatBytes(bytes)}${fitsIsolate ? "" : " (more than an isolate has)"}`,
     ]);
   rows.push(["isolate", describeIsolate(inspection.isolate, inspection)]);
+  if (inspection.chain)
+    rows.push(
+      ["chain", describeChain(inspection.chain)],
+      ...drawChain(inspection.chain.stages, ISOLATE_WASM_BYTES),
+    );
   const width = Math.max(...rows.map(([label]) => label.length));
   return rows.map(([label, value]) => `${label.padEnd(width)}  ${oneLine(value)}\n`).join("");
 }

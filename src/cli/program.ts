@@ -10,6 +10,7 @@ import type { CliIo, CliStreams } from "./io.ts";
 import { pullCommand } from "./pull-command.ts";
 import { scoreCommand } from "./score-command.ts";
 import { serveCommand } from "./serve-command.ts";
+import { splitCommand } from "./split-command.ts";
 import { commandIo, oneLine } from "./terminal.ts";
 
 /** Errors of the caller's making: exit code 2. */
@@ -39,7 +40,8 @@ function buildProgram(io: CliIo, signal: AbortSignal | undefined): Command {
     .addCommand(generateCommand(io, signal))
     .addCommand(chatCommand(io, signal))
     .addCommand(serveCommand(io, signal))
-    .addCommand(scoreCommand(io, signal));
+    .addCommand(scoreCommand(io, signal))
+    .addCommand(splitCommand(io));
   redirect(program, io);
   return program;
 }

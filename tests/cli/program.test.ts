@@ -36,12 +36,15 @@ describe("usage", () => {
     expect(stderr).not.toBe("");
   });
 
-  test.each(["convert", "inspect", "generate", "score"])("%s --help gives examples", async (command) => {
-    const { code, stdout, stderr } = await cli([command, "--help"]);
-    expect(code).toBe(0);
-    expect(stdout).toContain(`$ edgeformer ${command}`);
-    expect(stderr).toBe("");
-  });
+  test.each(["convert", "inspect", "generate", "score", "split"])(
+    "%s --help gives examples",
+    async (command) => {
+      const { code, stdout, stderr } = await cli([command, "--help"]);
+      expect(code).toBe(0);
+      expect(stdout).toContain(`$ edgeformer ${command}`);
+      expect(stderr).toBe("");
+    },
+  );
 
   test("--version is the package's", async () => {
     const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8"));

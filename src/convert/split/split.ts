@@ -1,0 +1,45 @@
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { type ChainOptions, planChain } from "../../chain/plan.ts";
+import { EdgeformerError } from "../../errors.ts";
+import type { Manifest } from "../../format/manifest.ts";
+import { loadManifest } from "../../loading/load.ts";
+import { directorySource } from "../../node/index.ts";
+import { cutModel } from "./cut-model.ts";
+
+/** Refuses an output directory with something in it. */
+async function makeEmpty(out: string): Promise<void> {
+  let files: string[];
+  try {
+    await mkdir(out, { recursive: true });
+    files = await readdir(out);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== "ENOTDIR" && code !== "EEXIST") throw cause;
+    throw new EdgeformerError("invalid_option", `${out} is a file; --out must be a directory`, {
+      param: "out",
+    });
+  }
+  if (files.length > 0)
+    throw new EdgeformerError("invalid_option", `${out} is not empty; choose another --out`, {
+      param: "out",
+    });
+}
+
+/**
+ * Shares a model directory out over isolates: plans the stages and writes the model directory of each.
+ *
+ * @param out a directory that does not exist or is empty
+ * @throws EdgeformerError `unsupported_model` when it does not fit, `invalid_option`, `invalid_model`
+ */
+export async function split(directory: string, out: string, options: ChainOptions = {}): Promise<Manifest> {
+  const source = directorySource(directory);
+  const manifest = await loadManifest(source);
+  const plan = planChain(manifest, options);
+  await makeEmpty(out);
+  try {
+    return await cutModel(source, manifest, plan, out);
+  } catch (error) {
+    await rm(out, { recursive: true });
+    throw error;
+  }
+}
