@@ -111,5 +111,5 @@ export async function loadFirstStage(options: StageOptions & { newSession: () =>
   const stage = new FirstStage(engine, { to: span.to, hiddenSize, version, newSession, next });
   const scheduler = new Scheduler({ ...memory, maxBatches: spans.length }, options);
   const stepper = new Pipeline(scheduler, stage, options.pause ?? (async () => {}));
-  return new Model(manifest, { engine, stepper }, tokenizer);
+  return new Model(manifest, { engine, stepper }, tokenizer, options.fastForward);
 }

@@ -1,6 +1,7 @@
 // A model over several stages gives the bits of the model in one process, whatever is asked of it.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { compileConstraint } from "../../src/constrain/index.ts";
 import { convert } from "../../src/convert/convert.ts";
 import type { Model } from "../../src/model.ts";
 import { bundledModel, openModel } from "../../src/node/index.ts";
@@ -114,6 +115,17 @@ describe("chat", () => {
     const expected = [];
     for await (const chunk of whole.generate(prompt, options)) expected.push(chunk);
     expect(chunks).toEqual(expected);
+  });
+
+  test("a text that is held to a form is that of one process", async () => {
+    const whole = await openModel(bundledModel(), { context: 256 });
+    const constraint = compileConstraint({ regex: 'The (cat|dog) said: "[a-z ]{4,20}"\\.' });
+    const options = { maxTokens: 40, temperature: 1, seed: 3, logprobs: 1, constraint };
+    const requests = ["Once", "There was"].map((prompt) => [prompt, options] as const);
+    const found = await Promise.all(requests.map((request) => model.complete(...request)));
+    const expected = await Promise.all(requests.map((request) => whole.complete(...request)));
+    expect(found).toEqual(expected);
+    expect(found[0]!.text).toMatch(/^The (cat|dog) said: /);
   });
 
   test("a stream that is left gives everything back", async () => {
