@@ -46,7 +46,7 @@ export class FirstStage implements StageChain<Float32Array> {
   }
 
   async begin(batch: Batch): Promise<Float32Array> {
-    const { to, next } = this.#options;
+    const { to, next, hiddenSize } = this.#options;
     const { admissions, rows, reads } = batch;
     const engine = this.#engine;
     this.#stage.enter(batch);
@@ -55,7 +55,7 @@ export class FirstStage implements StageChain<Float32Array> {
     engine.blocks(0, to, rows.length, left);
     const hiddenStates = this.#take(left);
     if (next === undefined) return hiddenStates;
-    return next.run({
+    const reply = await next.run({
       session: this.#session,
       number: this.#batches++,
       layer: to,
@@ -64,15 +64,16 @@ export class FirstStage implements StageChain<Float32Array> {
       wanted: Int32Array.from(reads, ({ row }) => row),
       hiddenStates,
     });
+    const expected = reads.length * hiddenSize;
+    if (reply.length !== expected)
+      throw new EdgeformerError(
+        "io",
+        `the last stage gave ${reply.length} hidden states in place of ${expected}`,
+      );
+    return reply;
   }
 
   finish(batch: Batch, hiddenStates: Float32Array): Outcomes {
-    const expected = batch.reads.length * this.#options.hiddenSize;
-    if (hiddenStates.length !== expected)
-      throw new EdgeformerError(
-        "io",
-        `the last stage gave ${hiddenStates.length} hidden states in place of ${expected}`,
-      );
     this.#engine.setHiddenStates(hiddenStates);
     return this.#stage.answer(batch);
   }

@@ -32,8 +32,7 @@ export class EngineStage implements Stage {
   /** Answers the reads of a batch, whose hidden states lie in the order of the reads behind the last layer. */
   answer({ admissions, reads }: Batch): Outcomes {
     const engine = this.engine;
-    for (const { slot, seed, drawn } of admissions)
-      if (seed !== undefined) engine.seed(slot, ...seedHalves(seed), drawn);
+    for (const { slot, seed, drawn } of admissions) engine.seed(slot, ...seedHalves(seed), drawn);
     const { logitsSlots } = engine.plan;
     const outcomes: (Outcome | undefined)[] = [];
     const isWrongGuess = ({ after }: Read) => after !== undefined && outcomes.at(-1)?.id !== after;

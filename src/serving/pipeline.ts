@@ -12,7 +12,10 @@ export interface StageChain<Reply> {
   open(): Promise<void>;
   /** Sends a batch on its way. Rejects when a stage is away, or has lost what it held. */
   begin(batch: Batch): Promise<Reply>;
-  /** Answers the reads of a batch from what came back. Called in the order of the batches. */
+  /**
+   * Answers the reads of a batch from what came back. Called in the order of the batches. What it throws is the error of
+   * the sequences in that batch.
+   */
   finish(batch: Batch, reply: Reply): Outcomes;
 }
 
@@ -84,8 +87,15 @@ export class Pipeline<Reply> implements Stepper {
     if (oldest === undefined) return;
     const reply = await oldest.reply;
     this.#underWay.shift();
-    this.scheduler.accept(this.#chain.finish(oldest.batch, reply));
     if (oldest.batch.reads.length > 0) this.#losses = 0;
+    let outcomes: Outcomes;
+    try {
+      outcomes = this.#chain.finish(oldest.batch, reply);
+    } catch (error) {
+      this.scheduler.fail(error);
+      return;
+    }
+    this.scheduler.accept(outcomes);
   }
 
   /** Nothing that is under way will come back. */

@@ -40,10 +40,6 @@ interface Running {
   fruitless: number;
   charged: number;
   lookup: PromptLookup | undefined;
-  /** Whether its slot has its random numbers; they outlive a restart of the cache. */
-  seeded: boolean;
-  /** First position whose read has not been answered. Those before are not read again after a restart. */
-  unread: number;
 }
 
 /** A batch that is being computed, and who had which slot when it was made. */
@@ -157,13 +153,12 @@ export class Scheduler {
   /** Hands the outcomes of the oldest batch to their sequences. Those who are finished leave. */
   accept(outcomes: Outcomes): void {
     const { batch, owners } = this.#oldest();
-    const { admissions, rows, reads } = batch;
+    const { rows, reads } = batch;
     if (outcomes.length !== reads.length) {
       this.fail(new Error(`the stage gave ${outcomes.length} outcomes for ${reads.length} reads`));
       return;
     }
     this.#underWay.shift();
-    for (const { slot } of admissions) owners.get(slot)!.seeded = true;
     for (let i = 0; i < reads.length; i++) {
       const { row, slot, after } = reads[i]!;
       const entry = owners.get(slot)!;
@@ -178,7 +173,6 @@ export class Scheduler {
       }
       deliver(sequence, outcomes[i]);
       entry.delivered++;
-      entry.unread = Math.max(position + 1, sequence.wantedFrom);
     }
     for (const { sequence, lease } of this.#running)
       this.cache.publish(lease, sequence.ids, sequence.computed);
@@ -198,14 +192,15 @@ export class Scheduler {
   }
 
   /**
-   * The keys and values of all sequences are lost, and so are the batches under way. Whoever runs keeps its slot, its
-   * blocks and its random numbers, and is read again from its tokens.
+   * The keys and values of all sequences are lost, and so are the batches under way. Whoever runs keeps its slot and its
+   * blocks, and is read again from its tokens.
    */
   restart(): void {
     this.#underWay.length = 0;
     this.cache.forget(this.#running.map(({ lease }) => lease));
     for (const entry of this.#running) {
       entry.entered = false;
+      entry.charged = Math.max(entry.charged, entry.sequence.computed);
       entry.sequence.computed = 0;
     }
   }
@@ -306,7 +301,7 @@ export class Scheduler {
     sequence.computed = lease.cachedPositions;
     if (charged === 0) sequence.cachedTokens = lease.cachedPositions;
     const slot = this.#freeSlots.pop()!;
-    const state = { entered: false, delivered: 0, lookup: undefined, seeded: false, unread: wantedFrom };
+    const state = { entered: false, delivered: 0, lookup: undefined };
     const entry = { sequence, standing, slot, lease, fruitless, charged, ...state };
     standing.request.begun = true;
     this.#slots[slot] = entry;
@@ -323,13 +318,12 @@ export class Scheduler {
       const { ids, seed, drawn = 0 } = sequence;
       for (; sequence.computed < ids.length && rows.length < this.#maxRows; sequence.computed++) {
         const position = sequence.computed;
-        if (position >= entry.unread) {
+        if (position >= sequence.wantedFrom) {
           const task = attempt(sequence, () => sequence.read(position, NO_GUESSES));
           if (task === undefined) return;
           reads.push({ row: rows.length, slot, after: undefined, task });
         }
-        if (!entry.entered)
-          admissions.push({ slot, blocks: lease.blocks, seed: entry.seeded ? undefined : seed, drawn });
+        if (!entry.entered) admissions.push({ slot, blocks: lease.blocks, seed, drawn });
         entry.entered = true;
         rows.push({ token: ids[position]!, position, slot });
         if (position >= entry.charged) this.#line.turns.charge(entry.standing);

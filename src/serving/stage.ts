@@ -8,12 +8,9 @@ export interface Admission {
   readonly slot: number;
   /** KV blocks, in the order of the sequence's positions. */
   readonly blocks: readonly number[];
-  /**
-   * Starts the slot's random numbers: an integer from 0 to 2^64 − 1, as a number up to 2^53 − 1. Undefined for a
-   * sequence that has the slot already and is read again: it goes on with the numbers that it has.
-   */
-  readonly seed: number | bigint | undefined;
-  /** Random numbers that the sequence has used up before, in a slot that it had to leave. */
+  /** Starts the slot's random numbers: an integer from 0 to 2^64 − 1, as a number up to 2^53 − 1. */
+  readonly seed: number | bigint;
+  /** Random numbers that the sequence has used up before: it had to leave a slot, or is read again. */
   readonly drawn: number;
 }
 

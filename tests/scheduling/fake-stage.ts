@@ -106,8 +106,7 @@ export class FakeStage implements Stage {
 
   /** The second half, which draws. */
   answer({ admissions, reads }: Batch, seen: readonly number[][]): Outcomes {
-    for (const { slot, seed, drawn } of admissions)
-      if (seed !== undefined) this.#random[slot] = new Random(seed, drawn);
+    for (const { slot, seed, drawn } of admissions) this.#random[slot] = new Random(seed, drawn);
     const outcomes: (Outcome | undefined)[] = [];
     for (const [i, { slot, after, task }] of reads.entries()) {
       if (after !== undefined && outcomes.at(-1)?.id !== after) {
@@ -119,7 +118,7 @@ export class FakeStage implements Stage {
     return structuredClone(outcomes);
   }
 
-  /** Loses the cache and the tables, but not the random numbers. */
+  /** Loses the cache and the tables. */
   forget(): void {
     this.#tables.length = 0;
     this.#cells.fill(-1);
