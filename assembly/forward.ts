@@ -15,7 +15,7 @@ import {
   ROW_TOKEN,
 } from "./abi";
 import { pointer, real, size } from "./descriptor";
-import { addRow, linear } from "./kernels/matmul";
+import { addRow, linearStrips } from "./kernels/matmul";
 import { block } from "./layers/block";
 import { normalizeRow } from "./layers/norm";
 import { residual, residualStride, rowField } from "./layers/residual";
@@ -49,13 +49,18 @@ export function forward(rows: i32, wanted: i32): void {
   blocks(0, size(M_LAYERS), rows, wanted);
 }
 
-/** Final norm and output head of the hidden states first … first+count−1, into the logits slots 0 … count−1. */
-export function head(first: i32, count: i32): void {
+/**
+ * Final norm and output head of the hidden states first … first+count−1, into the logits slots 0 … count−1.
+ *
+ * @param begin the first of the head's strips of 16 tokens whose logits are computed; the others' stay as they are
+ * @param end the strip behind the last
+ */
+export function head(first: i32, count: i32, begin: i32, end: i32): void {
   const weight = pointer(M_HEAD);
   const logits = pointer(REGION_LOGITS);
   const stride = pointer(M_LOGITS_STRIDE);
   for (let i = 0; i < count; i++) normalizeRow(first + i, pointer(M_FINAL_NORM), i, weight);
-  linear(weight, count, logits, stride);
+  linearStrips(weight, begin, end, count, logits, stride, false);
   // Padding can never be the likeliest token, so readers may go over whole vectors.
   for (let i: usize = 0; i < <usize>count; i++)
     for (let at = (<usize>size(M_VOCAB)) << 2; at < stride; at += 4) store<f32>(logits + i * stride + at, -Infinity);

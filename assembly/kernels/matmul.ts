@@ -149,11 +149,6 @@ export function linear(weight: usize, rows: i32, out: usize, outStride: usize): 
   linearStrips(weight, 0, stripsOf(weight), rows, out, outStride, false);
 }
 
-/** out[r, :] += weight · x[r] + bias. */
-export function addLinear(weight: usize, rows: i32, out: usize, outStride: usize): void {
-  linearStrips(weight, 0, stripsOf(weight), rows, out, outStride, true);
-}
-
 /**
  * Reads the beginnings of a group's planes, all lines at once, and so tells the processor which streams come
  * next: it needs microseconds to follow a new one. Decode at context 64: 1.03x. What was read is stored, because the

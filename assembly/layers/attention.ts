@@ -25,7 +25,7 @@ import {
   ROW_POSITION,
 } from "../abi";
 import { ofLayer, pointer, real, size } from "../descriptor";
-import { addLinear, linearStrips } from "../kernels/matmul";
+import { linearStrips } from "../kernels/matmul";
 import { exp4, maxLane, sumLanes } from "../kernels/math";
 import { absMax, amplitude, quantize, quantizeRow } from "../kernels/quantize";
 import {
@@ -38,7 +38,7 @@ import {
 } from "../regions";
 import { padded, stripsOf } from "../tensor";
 import { blockKeys, blockScales, blockTable, blockValues, headPad, prepareHeads, queriesOf, storeKeyValue } from "./kv-cache";
-import { narrow, residual, residualStride, rowField } from "./residual";
+import { addToResidual, narrow, rowField } from "./residual";
 
 @inline
 function scaleOf(head: i32): usize {
@@ -298,6 +298,6 @@ export function attention(layer: i32, rows: i32, wanted: i32): i32 {
     attend(r, layer);
     quantizeRow(pointer(REGION_NORMED), r, output);
   }
-  addLinear(output, rows, residual(0), residualStride());
+  addToResidual(output, rows);
   return rows;
 }

@@ -2,12 +2,12 @@
 
 import { L_MLP_INPUT, L_MLP_OUTPUT, M_ACTIVATION, M_GATED, M_INNER_SIZE, M_OUTPUT_STRIDE } from "../abi";
 import { ofLayer, pointer, size } from "../descriptor";
-import { addLinear, linear } from "../kernels/matmul";
+import { linear } from "../kernels/matmul";
 import { activate4 } from "../kernels/math";
 import { quantizeRow } from "../kernels/quantize";
 import { REGION_OUTPUT } from "../regions";
 import { padded } from "../tensor";
-import { residual, residualStride } from "./residual";
+import { addToResidual } from "./residual";
 
 /**
  * x[i] = activation(x[i]), float32 [innerSize], with a gate activation(x[i]) · x[innerSize + i]; then zeros up to the
@@ -38,5 +38,5 @@ export function mlp(layer: i32, rows: i32): void {
     activate(row, inner);
     quantizeRow(row, r, down);
   }
-  addLinear(down, rows, residual(0), residualStride());
+  addToResidual(down, rows);
 }

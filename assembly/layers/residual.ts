@@ -2,6 +2,7 @@
 
 import { M_HIDDEN_SIZE, M_QUANTIZED_STRIDE, M_ROTARY_SIZE, ROW_BYTES } from "../abi";
 import { pointer, size } from "../descriptor";
+import { linearStrips } from "../kernels/matmul";
 import {
   REGION_LOGIT_ROWS,
   REGION_QUANTIZED,
@@ -11,7 +12,7 @@ import {
   REGION_ROW_SCALES,
   REGION_ROW_SUMS,
 } from "../regions";
-import { padded } from "../tensor";
+import { padded, stripsOf } from "../tensor";
 
 /** Bytes from one row of hidden states to the next. */
 @inline
@@ -23,6 +24,11 @@ export function residualStride(): usize {
 @inline
 export function residual(row: i32): usize {
   return pointer(REGION_RESIDUAL) + (<usize>row) * residualStride();
+}
+
+/** residual += weight · x + bias for the quantized rows 0 … rows−1. */
+export function addToResidual(weight: usize, rows: i32): void {
+  linearStrips(weight, 0, stripsOf(weight), rows, residual(0), residualStride(), true);
 }
 
 /** An int32 field of a row of the batch: ROW_…. */

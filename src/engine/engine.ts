@@ -1,5 +1,5 @@
 import { instantiateSync } from "@assemblyscript/loader";
-import { MAX_PAIRS, ROW_BYTES } from "../../assembly/abi.ts";
+import { MAX_PAIRS, ROW_BYTES, TILE_ROWS } from "../../assembly/abi.ts";
 import {
   REGION_DESCRIPTOR,
   REGION_LOGIT_ROWS,
@@ -180,10 +180,20 @@ export class Engine {
     return this.floats.subarray(at, at + this.vocabSize);
   }
 
-  /** Logits of the wanted rows first … first+count−1 into the slots 0 … count−1; count ≤ plan.logitsSlots. */
-  head(first: number, count: number): void {
+  /** Strips of tokens that head() computes: TILE_ROWS tokens each. */
+  get headStrips(): number {
+    return this.plan.logitsStride / (TILE_ROWS * 4);
+  }
+
+  /**
+   * Logits of the wanted rows first … first+count−1 into the slots 0 … count−1; count ≤ plan.logitsSlots.
+   *
+   * @param begin first strip of tokens whose logits are computed; those of other tokens stay what they were
+   * @param end the strip behind the last
+   */
+  head(first: number, count: number, begin = 0, end = this.headStrips): void {
     this.calls++;
-    this.wasm.head(first, count);
+    this.wasm.head(first, count, begin, end);
   }
 
   /**
@@ -245,8 +255,9 @@ export class Engine {
    */
   mask(slot: number, mask: Uint32Array): void {
     const start = this.at(REGION_MASK) >> 2;
-    this.ints.set(mask, start);
-    this.ints.fill(0, start + mask.length, start + Math.ceil(this.plan.logitsStride / 128));
+    const words = Math.ceil(this.plan.logitsStride / 128);
+    this.ints.set(mask.subarray(0, words), start);
+    this.ints.fill(0, Math.min(start + mask.length, start + words), start + words);
     this.wasm.mask(slot);
   }
 

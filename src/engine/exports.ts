@@ -11,7 +11,7 @@ export interface EngineExports {
   embed: Call<[rows: number]>;
   blocks: Call<[from: number, to: number, rows: number, wanted: number]>;
   forward: Call<[rows: number, wanted: number]>;
-  head: Call<[first: number, count: number]>;
+  head: Call<[first: number, count: number, begin: number, end: number]>;
   largestRowSum: Call<[weight: number], number>;
   sample: Call<
     [slot: number, sequence: number, temperature: number, topK: number, topP: number, minP: number],

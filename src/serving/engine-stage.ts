@@ -3,6 +3,35 @@ import { seedHalves } from "../options.ts";
 import { certain, onlyToken } from "./restriction.ts";
 import type { Batch, Draw, Outcome, Outcomes, Rating, Read, Stage } from "./stage.ts";
 
+/** Strips of tokens from the first to before the second. */
+type StripRange = [begin: number, end: number];
+
+/** What it costs to begin anew behind a gap, in strips. */
+const GAP = 4;
+
+/**
+ * The strips of 16 tokens that a mask has tokens in, with small gaps closed; undefined where half of all would cost no
+ * more.
+ */
+function fewStrips(mask: Uint32Array, all: number): StripRange[] | undefined {
+  if (onlyToken(mask) !== undefined) return [];
+  const ranges: StripRange[] = [];
+  let cost = 0;
+  for (let strip = 0; strip < Math.min(all, 2 * mask.length); strip++) {
+    if (((mask[strip >> 1]! >>> (16 * (strip & 1))) & 0xffff) === 0) continue;
+    const last = ranges.at(-1);
+    if (last !== undefined && strip - last[1] <= GAP) {
+      cost += strip + 1 - last[1];
+      last[1] = strip + 1;
+    } else {
+      cost += 1 + GAP;
+      ranges.push([strip, strip + 1]);
+    }
+    if (2 * cost > all) return undefined;
+  }
+  return ranges;
+}
+
 /** Computes whole batches on one engine, which nobody else may use meanwhile. */
 export class EngineStage implements Stage {
   readonly engine: Engine;
@@ -42,7 +71,15 @@ export class EngineStage implements Stage {
         outcomes.push(undefined);
         continue;
       }
-      const count = Math.min(logitsSlots, reads.length - first);
+      const few = this.#fewStrips(reads[first]!);
+      if (few !== undefined) {
+        for (const [begin, end] of few) engine.head(first, 1, begin, end);
+        outcomes.push(this.#compute(0, reads[first]!));
+        continue;
+      }
+      let count = 1;
+      while (count < logitsSlots && first + count < reads.length && !this.#fewStrips(reads[first + count]!))
+        count++;
       engine.head(first, count);
       for (let i = 0; i < count; i++) {
         const read = reads[first + i]!;
@@ -50,6 +87,12 @@ export class EngineStage implements Stage {
       }
     }
     return outcomes;
+  }
+
+  /** The strips of the head that a read needs, where they are few; none where it has no choice. */
+  #fewStrips({ task }: Read): StripRange[] | undefined {
+    if (task.kind === "rating" || task.mask === undefined) return undefined;
+    return fewStrips(task.mask, this.engine.headStrips);
   }
 
   /** @param logits where the read's logits lie, from 0 to logitsSlots − 1 */

@@ -112,6 +112,37 @@ describe("the distribution", () => {
   }
 });
 
+describe("a draw from few tokens", () => {
+  test("computes only the logits that it needs, with the bits that they have among all", () => {
+    const { engine } = odd;
+    engine.setBlock(0, 0, 0);
+    engine.setRow(0, 5, 0, 0);
+    engine.setWanted(0, 0);
+    engine.forward(1, 1);
+    engine.head(0, 1);
+    const all = engine.logits(0).slice();
+    engine.logits(0).fill(-1);
+    engine.head(0, 1, 3, 7);
+    engine.head(0, 1, 62, 63);
+    const some = all.map((logit, id) => ((id >= 48 && id < 112) || id >= 992 ? logit : -1));
+    expect(engine.logits(0).slice()).toEqual(some);
+
+    const head = vi.spyOn(engine, "head");
+    const few: TokenGrammar = [{ next: new Map([3, 5, 100, 1000].map((id) => [id, 0])), mayEnd: true }];
+    const many: TokenGrammar = [
+      { next: new Map(Array.from({ length: 900 }, (_, id) => [id, 0])), mayEnd: true },
+    ];
+    for (const grammar of [few, many]) runTogether([held(grammar, [1], { maxTokens: 1 })]);
+    expect(head.mock.calls).toEqual([
+      [0, 1, 0, 1],
+      [0, 1, 6, 7],
+      [0, 1, 62, 63],
+      [0, 1],
+    ]);
+    head.mockRestore();
+  });
+});
+
 const arbitraryOptions = fc.record({
   temperature: fc.constantFrom(0, 0.7, 1, 2),
   topP: fc.constantFrom(1, 0.6),
