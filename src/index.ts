@@ -18,6 +18,7 @@ export {
   type MemoryOptions,
   type MemoryPlan,
   planMemory,
+  REQUEST_BYTES,
 } from "./engine/memory.ts";
 export { EdgeformerError, type ErrorCode } from "./errors.ts";
 export type { GenerationConfig } from "./format/generation.ts";

@@ -4,7 +4,8 @@ import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
-import { fetchSource, loadModel, type Model, type ModelSource } from "../src/index.ts";
+import type * as z from "zod";
+import { fetchSource, loadModel, type Model, type ModelSource, type SharingOptions } from "../src/index.ts";
 import { dropBody, readBody } from "./body.ts";
 import { type Env, readConfig } from "./config.ts";
 import type { RequestContext, WorkerEnv } from "./context.ts";
@@ -14,6 +15,7 @@ import { fingerprint } from "./fingerprint.ts";
 import { guard } from "./guard.ts";
 import { ModelHost } from "./host.ts";
 import { requestLog } from "./log.ts";
+import { LongTexts } from "./long-texts.ts";
 import { planCompletion } from "./openai/completions-plan.ts";
 import { completionRequest } from "./openai/completions-schema.ts";
 import { completionsWording } from "./openai/completions-wording.ts";
@@ -22,6 +24,7 @@ import { complete } from "./openai/respond.ts";
 import { detokenize, detokenizeRequest, tokenize, tokenizeRequest } from "./openai/tokenize.ts";
 import type { PageFiles } from "./page/server/page-files.ts";
 import { isPagePath, mountPage } from "./page/server/routes.ts";
+import { RequestMemory } from "./request-memory.ts";
 
 export type { Env } from "./config.ts";
 
@@ -55,10 +58,33 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   const host = new ModelHost();
   const source = options.source ?? assetsSource;
 
+  const longTexts = new LongTexts(() => host.steps);
+  let memory: RequestMemory | undefined;
+
+  const read = <Schema extends z.ZodType>(c: RequestContext, schema: Schema): Promise<z.infer<Schema>> => {
+    const config = readConfig(c.env);
+    return readBody(c.req.raw, schema, {
+      limit: config.MAX_BODY_BYTES,
+      stallMs: config.BODY_STALL_MS,
+      lease: c.var.lease,
+      turn: (bytes) => longTexts.turn(bytes),
+    });
+  };
+
+  const sharingOf = (c: RequestContext, request: { cache_salt?: string | undefined }): SharingOptions => {
+    const { client } = c.var;
+    const group = readConfig(c.env).CACHE_SHARING === "all" ? "" : client;
+    return {
+      owner: { client, request: crypto.randomUUID() },
+      cacheSalt: JSON.stringify([group, request.cache_salt ?? ""]),
+    };
+  };
+
   const modelOf = (c: RequestContext): Promise<Model> => {
     const config = readConfig(c.env);
     return host.model({
       stallMs: config.LOAD_STALL_MS,
+      retryMs: config.LOAD_RETRY_MS,
       keepAlive: (promise) => c.executionCtx.waitUntil(promise),
       load: (onProgress, signal) =>
         loadModel({
@@ -80,7 +106,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
 
   app.use(async (c, next) => {
     await next();
-    await dropBody(c.req.raw);
+    await dropBody(c.req.raw, readConfig(c.env).BODY_STALL_MS);
   });
   app.use(requestId());
   app.use(requestLog);
@@ -94,9 +120,18 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     })(c, next),
   );
   app.use(async (c, next) => {
-    const open = OPEN.has(c.req.path.replace(/(?<=.)\/$/, "")) || (options.page && isPagePath(c.req.path));
-    if (!open) await guard(c.req.raw.headers, readConfig(c.env), c.env.RATE_LIMITER);
+    const open =
+      OPEN.has(c.req.path.replace(/(?<=.)\/$/, "")) || (options.page !== undefined && isPagePath(c.req.path));
+    c.set("client", await guard(c.req.raw.headers, open, readConfig(c.env), c.env.RATE_LIMITER));
     await next();
+  });
+  app.use(async (c, next) => {
+    memory ??= new RequestMemory(readConfig(c.env).REQUEST_MEMORY);
+    const lease = memory.lease();
+    c.set("lease", lease);
+    await next();
+    if (c.var.tail) c.executionCtx.waitUntil(c.var.tail.then(() => lease.release()));
+    else lease.release();
   });
 
   app.get("/health", (c) => c.json({ status: "ok", model: host.state }));
@@ -105,9 +140,13 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     return c.json({ status: "ok", model: host.state });
   });
   // Chat and the API description are loaded when somebody asks for them: together they take 2 MB of the isolate.
+  let description: string | undefined;
   app.get("/openapi.json", async (c) => {
-    const { openapi } = await import("./openai/openapi.ts");
-    return c.json(openapi());
+    if (description === undefined) {
+      const { openapi } = await import("./openai/openapi.ts");
+      description = JSON.stringify(openapi());
+    }
+    return c.body(description, 200, { "content-type": "application/json" });
   });
   app.on("GET", versioned("/models"), async (c) => c.json(listModels(await modelOf(c))));
   app.on("GET", versioned("/models/:id{.+}"), async (c) => {
@@ -118,7 +157,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
 
   app.on("POST", versioned("/completions"), async (c) => {
     const config = readConfig(c.env);
-    const request = await readBody(c.req.raw, completionRequest, config.MAX_BODY_BYTES);
+    const request = await read(c, completionRequest);
     const model = await modelOf(c);
     checkModelName(model, request.model);
     return complete(c, {
@@ -127,6 +166,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
       wording: completionsWording,
       config,
       fingerprint: await fingerprint(model.manifest, engineDigest),
+      sharing: sharingOf(c, request),
     });
   });
 
@@ -139,7 +179,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
       import("./openai/chat-wording.ts"),
     ]);
     chatTemplate(model);
-    const request = await readBody(c.req.raw, chatRequest, config.MAX_BODY_BYTES);
+    const request = await read(c, chatRequest);
     checkModelName(model, request.model);
     return complete(c, {
       model,
@@ -147,12 +187,13 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
       wording: chatWording,
       config,
       fingerprint: await fingerprint(model.manifest, engineDigest),
+      sharing: sharingOf(c, request),
     });
   });
 
   app.on("POST", versioned("/tokenize"), async (c) => {
     const config = readConfig(c.env);
-    const request = await readBody(c.req.raw, tokenizeRequest, config.MAX_BODY_BYTES);
+    const request = await read(c, tokenizeRequest);
     const model = await modelOf(c);
     checkModelName(model, request.model);
     return c.json(tokenize(model, request, config));
@@ -160,7 +201,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
 
   app.on("POST", versioned("/detokenize"), async (c) => {
     const config = readConfig(c.env);
-    const request = await readBody(c.req.raw, detokenizeRequest, config.MAX_BODY_BYTES);
+    const request = await read(c, detokenizeRequest);
     const model = await modelOf(c);
     checkModelName(model, request.model);
     return c.json(detokenize(model, request, config));

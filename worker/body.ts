@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import { HttpError, invalidField } from "./errors.ts";
+import type { Lease } from "./request-memory.ts";
 
 /** Entries that a list or map other than a prompt may have; far above what any field allows. */
 const MAX_ENTRIES = 1024;
@@ -24,45 +25,130 @@ function tooLarge(limit: number): HttpError {
  */
 const DROPPED_BYTES = 16 * 1024 * 1024;
 
+/** A body takes this many times the longest time between two of its pieces at most. */
+const STALLS_PER_BODY = 6;
+
+/** A body of this many bytes holds up to so many times as much memory, as text and as what JSON makes of it. */
+const MEMORY_PER_BYTE = 4;
+
+/** How long a request waits for memory for its body. */
+const PATIENCE_MS = 5_000;
+
+/** How a body is read. */
+export interface Intake {
+  /** Bytes that it may have. */
+  limit: number;
+  /** Without a new byte for this long it is given up, and after six times as long in any case. */
+  stallMs: number;
+  /** Holds its memory. */
+  lease: Lease;
+  /** Resolves when it is this body's turn to be worked on. */
+  turn(bytes: number): Promise<void>;
+}
+
+/** Reads a body piece by piece, none later than allowed. */
+class BodyReader {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #stallMs: number;
+  readonly #endsAt: number;
+
+  constructor(body: ReadableStream<Uint8Array> | null, stallMs: number) {
+    this.#reader = body?.getReader();
+    this.#stallMs = stallMs;
+    this.#endsAt = Date.now() + STALLS_PER_BODY * stallMs;
+  }
+
+  /**
+   * The next bytes; undefined at the end.
+   *
+   * @throws HttpError 408 when they do not come
+   */
+  async next(): Promise<Uint8Array | undefined> {
+    if (this.#reader === undefined) return undefined;
+    const timer = new AbortController();
+    const late = scheduler.wait(Math.max(1, Math.min(this.#stallMs, this.#endsAt - Date.now())), {
+      signal: timer.signal,
+    });
+    const read = this.#reader.read();
+    // One of the two is left behind.
+    read.catch(() => {});
+    const first = await Promise.race([
+      read,
+      late.then(
+        () => "late" as const,
+        () => "late" as const,
+      ),
+    ]);
+    timer.abort();
+    if (first !== "late") return first.done ? undefined : first.value;
+    void this.#reader.cancel().catch(() => {});
+    throw new HttpError(408, "The request body did not arrive in time.", { code: "request_timeout" });
+  }
+
+  /** Reads on and drops what comes, so that the connection can be used again. */
+  async drop(): Promise<void> {
+    try {
+      let bytes = 0;
+      for (let piece = await this.next(); piece && bytes <= DROPPED_BYTES; piece = await this.next())
+        bytes += piece.byteLength;
+    } catch {
+      // The client stopped sending: there is nothing left to drop.
+    }
+  }
+}
+
 /**
  * Reads and drops a body that no handler has read. workerd silently closes the connection of an unread body, and a
  * client that reuses connections would lose its next request.
  */
-export async function dropBody(request: Request): Promise<void> {
+export async function dropBody(request: Request, stallMs: number): Promise<void> {
   if (request.body === null || request.bodyUsed) return;
-  const reader = request.body.getReader();
-  let bytes = 0;
-  try {
-    for (let read = await reader.read(); !read.done && bytes <= DROPPED_BYTES; read = await reader.read())
-      bytes += read.value.byteLength;
-  } catch {
-    // The client stopped sending: there is nothing left to drop.
-  }
+  await new BodyReader(request.body as ReadableStream<Uint8Array>, stallMs).drop();
 }
 
 /**
  * The body's text. A body that is longer than `limit`, or says so in its headers, is not kept in memory.
  *
- * @throws HttpError 413 if the body is longer, 400 if it is not UTF-8
+ * @throws HttpError 413 if the body is longer, 400 if it is not UTF-8, 408 if it does not come, 503 if there is no
+ *   memory for it
  */
-async function readText(request: Request, limit: number): Promise<string> {
+async function readText(request: Request, { limit, stallMs, lease, turn }: Intake): Promise<string> {
+  const reader = new BodyReader(request.body as ReadableStream<Uint8Array> | null, stallMs);
+  const refuse = async (error: HttpError): Promise<never> => {
+    lease.release();
+    await reader.drop();
+    throw error;
+  };
+  const declared = request.headers.get("content-length");
+  if (Number(declared ?? 0) > limit) return refuse(tooLarge(limit));
+  const most = declared === null ? limit : Number(declared);
+  try {
+    await lease.wait(most * MEMORY_PER_BYTE, 2 * STALLS_PER_BODY * stallMs, PATIENCE_MS);
+  } catch (error) {
+    return refuse(error as HttpError);
+  }
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  const reader = (request.body as ReadableStream<Uint8Array> | null)?.getReader();
   let text = "";
   let bytes = 0;
-  let refused = Number(request.headers.get("content-length") ?? 0) > limit;
-  try {
-    for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
-      bytes += read.value.byteLength;
-      refused ||= bytes > limit;
-      if (!refused) text += decoder.decode(read.value, { stream: true });
-      else if (bytes > DROPPED_BYTES) break;
+  for (;;) {
+    let piece: Uint8Array | undefined;
+    try {
+      piece = await reader.next();
+    } catch (cause) {
+      lease.release();
+      throw cause instanceof HttpError ? cause : new HttpError(400, "The request body broke off.", { cause });
     }
-    if (!refused) return text + decoder.decode();
-  } catch (cause) {
-    throw new HttpError(400, "The request body could not be read as UTF-8.", { cause });
+    bytes += piece?.byteLength ?? 0;
+    if (bytes > limit) return refuse(tooLarge(limit));
+    try {
+      text += piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
+    } catch (cause) {
+      return refuse(new HttpError(400, "The request body could not be read as UTF-8.", { cause }));
+    }
+    if (piece === undefined) break;
   }
-  throw tooLarge(limit);
+  await turn(bytes);
+  return text;
 }
 
 function shorten(text: string): string {
@@ -133,14 +219,14 @@ function fromIssue(issue: z.core.$ZodIssue): HttpError {
 /**
  * The request's body, checked against its schema. As at OpenAI, a field that is null counts as absent.
  *
- * @throws HttpError 400 naming the first field at fault; 413
+ * @throws HttpError 400 naming the first field at fault; 408, 413, 503
  */
 export async function readBody<Schema extends z.ZodType>(
   request: Request,
   schema: Schema,
-  limit: number,
+  intake: Intake,
 ): Promise<z.infer<Schema>> {
-  const text = await readText(request, limit);
+  const text = await readText(request, intake);
   let body: unknown;
   try {
     body = JSON.parse(text);

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { ISOLATE_WASM_BYTES } from "../src/index.ts";
+import { ISOLATE_WASM_BYTES, REQUEST_BYTES } from "../src/index.ts";
 import { HttpError } from "./errors.ts";
 
 /** Cloudflare's rate-limiting binding. */
@@ -38,9 +38,13 @@ const variables = z.object({
   MAX_SEQUENCES: integer(1, 1024).default(8),
   KV_BLOCKS: integer(1).optional(),
   MEMORY_LIMIT: integer(1).default(ISOLATE_WASM_BYTES),
+  REQUEST_MEMORY: integer(1_000_000).default(REQUEST_BYTES),
+  CACHE_SHARING: z.enum(["client", "all"]).default("client"),
   MAX_QUEUE: integer(0).default(64),
   MAX_WAIT_STEPS: integer(1).default(4096),
   LOAD_STALL_MS: integer(1).default(20_000),
+  LOAD_RETRY_MS: integer(0).default(2_000),
+  BODY_STALL_MS: integer(1).default(10_000),
   PING_MS: integer(1).default(5_000),
   CLIENT_STALL_MS: integer(1).default(30_000),
   RATE_LIMIT_PERIOD: integer(1).default(60),

@@ -10,6 +10,9 @@ interface HttpErrorOptions {
   cause?: unknown;
 }
 
+/** Seconds after which another try can help: a load takes about that long, and so does a crowd. */
+const RETRY_AFTER_SECONDS = 2;
+
 /** An answer that is an error: the status and OpenAI's body, which its clients turn into typed exceptions. */
 export class HttpError extends Error {
   override readonly name = "HttpError";
@@ -28,6 +31,14 @@ export class HttpError extends Error {
     this.headers = options.headers ?? {};
   }
 
+  /** What somebody gets for whom there is no room now. */
+  static overloaded(why: string): HttpError {
+    return new HttpError(503, `This server is busy, and ${why}: try again later.`, {
+      code: "overloaded",
+      headers: { "retry-after": String(RETRY_AFTER_SECONDS) },
+    });
+  }
+
   body(): ErrorBody {
     return { error: { message: this.message, type: this.type, param: this.param, code: this.code } };
   }
@@ -37,9 +48,6 @@ export class HttpError extends Error {
 export function invalidField(param: string, message: string): HttpError {
   return new HttpError(400, message, { param, code: "invalid_value" });
 }
-
-/** Seconds after which another try can help: a load takes about that long, and so does a crowd. */
-const RETRY_AFTER_SECONDS = 2;
 
 const STATUS: Record<ErrorCode, number> = {
   invalid_option: 400,

@@ -17,37 +17,50 @@ async function isKnown(token: string, keys: string[]): Promise<boolean> {
   return known;
 }
 
+/** Whom a request comes from. */
+interface Visitor {
+  /** A key's digest, or the address of one who has none. */
+  name: string;
+  key: "known" | "wrong" | "none";
+}
+
+async function visitorOf(headers: Headers, keys: string[] | undefined): Promise<Visitor> {
+  const token = /^Bearer +(\S+) *$/i.exec(headers.get("authorization") ?? "")?.[1];
+  const known = keys !== undefined && token !== undefined && (await isKnown(token, keys));
+  return {
+    name: known ? toHex(new Uint8Array(await digest(token))) : (headers.get("cf-connecting-ip") ?? "unknown"),
+    key: known ? "known" : token === undefined ? "none" : "wrong",
+  };
+}
+
 /**
- * Lets a request in, or says why not. The rate limit counts by key, and by address where there is no known key.
- * It counts requests with a wrong key too, so that nobody can try many keys quickly.
+ * Lets a request in, or says why not. The rate limit counts by key, and by address where there is no known key. It counts
+ * requests with a wrong key too, so that nobody can try many keys quickly. Routes that are open to everyone are counted
+ * by themselves.
  *
+ * @param open whether the route needs no key
+ * @returns the client: what it asks for takes turns with what others ask for, and shares the cache with no others
  * @throws HttpError 401 without a known key where keys are configured, 429 over the limit
  */
 export async function guard(
   headers: Headers,
+  open: boolean,
   config: Config,
   rateLimiter: RateLimiter | undefined,
-): Promise<void> {
-  const token = /^Bearer +(\S+) *$/i.exec(headers.get("authorization") ?? "")?.[1];
-  const keys = config.API_KEYS;
-  const known = keys !== undefined && token !== undefined && (await isKnown(token, keys));
-  if (rateLimiter) {
-    const key = known
-      ? toHex(new Uint8Array(await digest(token)))
-      : (headers.get("cf-connecting-ip") ?? "unknown");
-    if (!(await rateLimiter.limit({ key })).success)
-      throw new HttpError(429, "Rate limit reached; slow down and try again later.", {
-        type: "requests",
-        code: "rate_limit_exceeded",
-        headers: { "retry-after": String(config.RATE_LIMIT_PERIOD) },
-      });
-  }
-  if (keys === undefined || known) return;
+): Promise<string> {
+  const { name, key } = await visitorOf(headers, config.API_KEYS);
+  if (rateLimiter && !(await rateLimiter.limit({ key: open ? `open ${name}` : name })).success)
+    throw new HttpError(429, "Rate limit reached; slow down and try again later.", {
+      type: "requests",
+      code: "rate_limit_exceeded",
+      headers: { "retry-after": String(config.RATE_LIMIT_PERIOD) },
+    });
+  if (open || config.API_KEYS === undefined || key === "known") return name;
   throw new HttpError(
     401,
-    token === undefined
+    key === "none"
       ? "An API key is needed: send it in the header Authorization: Bearer KEY."
       : "The API key given is not one of this server's.",
-    { code: token === undefined ? null : "invalid_api_key", headers: { "www-authenticate": "Bearer" } },
+    { code: key === "none" ? null : "invalid_api_key", headers: { "www-authenticate": "Bearer" } },
   );
 }

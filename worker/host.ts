@@ -16,6 +16,8 @@ export interface LoadRequest {
   load: (onProgress: Progress, signal: AbortSignal) => Promise<Model>;
   /** Without a new byte for this long, a load is given up. */
   stallMs: number;
+  /** A load that failed is not tried again for this long. */
+  retryMs: number;
   /** Keeps a promise going when the client that asked goes away (`ctx.waitUntil`). */
   keepAlive: (promise: Promise<unknown>) => void;
 }
@@ -30,6 +32,7 @@ interface Attempt {
   /** Whether nothing of it runs any more, so that its memory is free for the next one. */
   ended: boolean;
   error: unknown;
+  failedAt: number;
 }
 
 /** How often a waiting request looks whether the model is there. */
@@ -42,13 +45,19 @@ const LET_GO_MS = 1000;
  *
  * Cloudflare ties a promise or a stream to the request that made it: another request may not await it. So the
  * request that finds no model loads it, and requests that come in the meantime poll plain numbers. Everyone who
- * waited for a failed load gets its error; the next request tries again. If the loading request dies, or its bytes
+ * waited for a failed load gets its error, and so does everyone who comes soon after; then a request tries again. If the loading request dies, or its bytes
  * stop coming, the waiting requests give it up after `stallMs` without progress.
  */
 export class ModelHost {
   #model: Model | undefined;
   #attempt: Attempt | undefined;
   #attempts = 0;
+
+  /** Forward passes of the model so far. */
+  get steps(): number {
+    return this.#model?.steps ?? 0;
+  }
+
   get state(): ModelState {
     const attempt = this.#attempt;
     if (this.#model)
@@ -73,10 +82,11 @@ export class ModelHost {
    *
    * @throws what the load threw; EdgeformerError `io` if it stalled
    */
-  async model({ load, stallMs, keepAlive }: LoadRequest): Promise<Model> {
+  async model({ load, stallMs, retryMs, keepAlive }: LoadRequest): Promise<Model> {
     if (this.#model) return this.#model;
     if (this.#attempt?.outcome === "pending") return this.#follow(this.#attempt, stallMs);
     const previous = this.#attempt;
+    if (previous?.outcome === "failed" && Date.now() < previous.failedAt + retryMs) throw previous.error;
     const attempt: Attempt = {
       number: ++this.#attempts,
       file: "model.json",
@@ -85,6 +95,7 @@ export class ModelHost {
       outcome: "pending",
       ended: false,
       error: undefined,
+      failedAt: 0,
     };
     this.#attempt = attempt;
     keepAlive(this.#run(attempt, previous, load, stallMs));
@@ -166,6 +177,7 @@ function fail(attempt: Attempt, error: unknown): void {
   if (attempt.outcome !== "pending") return;
   attempt.outcome = "failed";
   attempt.error = error;
+  attempt.failedAt = Date.now();
   console.error(
     JSON.stringify({ event: "model_load_failed", attempt: attempt.number, error: reason(error) }),
   );

@@ -23,7 +23,7 @@ afterAll(() => removeBundle(bundle));
 async function start(files: Map<string, Uint8Array<ArrayBuffer> | ReadableStream>, vars = {}) {
   const opened: string[] = [];
   worker = await startWorker(bundle, {
-    vars,
+    vars: { LOAD_RETRY_MS: "0", ...vars },
     files: (path) => {
       opened.push(path);
       const body = files.get(path);

@@ -40,6 +40,8 @@ async function start(
   const opened: string[] = [];
   running = await startWorker(bundle, {
     ...options,
+    // So that a test need not wait until a damaged model is tried again.
+    vars: { LOAD_RETRY_MS: "0", ...options.vars },
     files: (path) => {
       opened.push(path);
       return files[path]?.() ?? new Response("no such file", { status: 404 });

@@ -66,6 +66,11 @@ export const commonFields = {
       description: "Choice i is drawn with seed + i; the same seed gives the same choices.",
     }),
   user: z.string().max(1024).optional(),
+  cache_salt: z
+    .string()
+    .max(256)
+    .optional()
+    .meta({ description: "Cached prompts are shared only with requests of the same client and salt." }),
 };
 
 /** Adds a problem with a field. */

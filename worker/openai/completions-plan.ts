@@ -8,12 +8,14 @@ import { generateOptions } from "./wire/generate-options.ts";
 
 interface PlannedPrompt {
   ids: number[];
+  /** Where it is to be echoed. */
   text: string;
 }
 
 /** A request, checked against the model and the configured caps; nothing has been computed yet. */
 export interface Plan {
-  request: CompletionRequest;
+  /** Without its prompt, which may be a megabyte. */
+  request: Omit<CompletionRequest, "prompt">;
   prompts: PlannedPrompt[];
   /** Completions to compute for each prompt: `best_of`. */
   candidates: number;
@@ -42,7 +44,7 @@ function planPrompt(model: Model, prompt: string | number[], request: Completion
       `${ids.length + maxTokens}: ${ids.length} in its prompt and ${maxTokens} for the completion`,
     );
   // Decoded even if the prompt was a text, since the tokenizer reads a lone surrogate as U+FFFD.
-  return { ids, text: model.tokenizer?.decode(ids) ?? "" };
+  return { ids, text: request.echo ? (model.tokenizer?.decode(ids) ?? "") : "" };
 }
 
 /**
@@ -79,5 +81,6 @@ export function planCompletion(model: Model, request: CompletionRequest, config:
         `This server computes at most ${config.MAX_REQUEST_TOKENS} tokens for one request, all prompts and choices together; split it.`,
       );
   }
-  return { request, prompts, candidates };
+  const { prompt, ...rest } = request;
+  return { request: rest, prompts, candidates };
 }

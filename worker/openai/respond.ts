@@ -1,12 +1,13 @@
-import type { Model } from "../../src/index.ts";
+import type { Model, SharingOptions } from "../../src/index.ts";
 import type { Config } from "../config.ts";
 import type { RequestContext } from "../context.ts";
-import { toHttpError } from "../errors.ts";
+import { invalidField, toHttpError } from "../errors.ts";
 import { AnswerStream, ClientGone } from "../events.ts";
+import { answerBytes } from "./answer-bytes.ts";
 import type { Plan } from "./completions-plan.ts";
 import { bestOf, type FinishedChoice, runPlan } from "./run.ts";
 import type { UsageShape } from "./wire/answers.ts";
-import { type Delta, mergeDeltas } from "./wire/choice.ts";
+import { appendDelta, emptyDelta } from "./wire/choice.ts";
 import type { Wording } from "./wording.ts";
 
 /** A completion that is ready to be computed. */
@@ -16,6 +17,26 @@ export interface Job {
   wording: Wording;
   config: Config;
   fingerprint: string;
+  /** Whose work it is, and with whom it shares the cache. */
+  sharing: SharingOptions;
+}
+
+/** After this time an answer's memory counts for nothing. */
+const LONGEST_ANSWER_MS = 15 * 60_000;
+
+/**
+ * Holds the memory that the answer can take.
+ *
+ * @throws HttpError 400 where it could never have so much, 503 where others have it now
+ */
+function holdMemory({ var: { lease } }: RequestContext, plan: Plan): void {
+  const bytes = answerBytes(plan);
+  if (bytes > lease.most)
+    throw invalidField(
+      plan.request.logprobs === undefined ? "max_tokens" : "logprobs",
+      `The answer could take ${bytes} bytes of memory, more than the ${lease.most} that this server has for one request: ask for fewer tokens or log-probabilities, stream it, or split it.`,
+    );
+  lease.hold(bytes, LONGEST_ANSWER_MS);
 }
 
 /** Prompts are counted once, whatever `n`; their cached tokens as the first candidate found them. */
@@ -54,7 +75,7 @@ function envelope({ model, wording, fingerprint }: Job, object: string) {
 async function completeJson(c: RequestContext, job: Job): Promise<Response> {
   const { model, plan, wording, config } = job;
   const log = c.var.log;
-  const deltas = plan.prompts.map(() => Array.from({ length: plan.candidates }, (): Delta[] => []));
+  const choices = plan.prompts.map(() => Array.from({ length: plan.candidates }, emptyDelta));
   const controller = new AbortController();
   const leave = () => {
     log.clientGone = true;
@@ -68,17 +89,17 @@ async function completeJson(c: RequestContext, job: Job): Promise<Response> {
   let generated = 0;
 
   const produce = async () => {
-    const finished = await runPlan(model, plan, controller, (prompt, candidate, delta) => {
+    const finished = await runPlan(model, plan, job.sharing, controller, (prompt, candidate, delta) => {
       generated++;
       begin();
-      deltas[prompt]?.[candidate]?.push(delta);
+      appendDelta(choices[prompt]![candidate]!, delta);
     });
     const usage = usageOf(plan, finished);
     log.usage = usage;
-    const choices = bestOf(plan, finished).map((choice, index) =>
-      wording.choice(model, index, mergeDeltas(deltas[choice.prompt]?.[choice.candidate] ?? [])),
+    const best = bestOf(plan, finished).map(({ prompt, candidate }, index) =>
+      wording.choice(model, index, choices[prompt]![candidate]!),
     );
-    return { ...envelope(job, wording.object), choices, usage };
+    return { ...envelope(job, wording.object), choices: best, usage };
   };
   const work = produce();
   // When the client leaves, workerd does not resume the handler unless something keeps it alive, and its sequences
@@ -138,7 +159,7 @@ async function completeStream(c: RequestContext, job: Job): Promise<Response> {
   const begun = new Set<number>();
 
   const produce = async () => {
-    const finished = await runPlan(model, plan, controller, async (prompt, candidate, delta) => {
+    const finished = await runPlan(model, plan, job.sharing, controller, async (prompt, candidate, delta) => {
       generated++;
       const index = prompt * plan.candidates + candidate;
       const pieces = wording.pieces(model, index, delta, !begun.has(index));
@@ -185,8 +206,9 @@ async function completeStream(c: RequestContext, job: Job): Promise<Response> {
 }
 
 /** The completion, as the request wants it. */
-export function complete(c: RequestContext, job: Job): Promise<Response> {
+export async function complete(c: RequestContext, job: Job): Promise<Response> {
   const { stream } = job.plan.request;
+  holdMemory(c, job.plan);
   c.var.log.stream = stream;
   return stream ? completeStream(c, job) : completeJson(c, job);
 }

@@ -1,4 +1,4 @@
-import type { FinishReason, Model, Score, Usage } from "../../src/index.ts";
+import type { FinishReason, Model, Score, SharingOptions, Usage } from "../../src/index.ts";
 import type { Plan } from "./completions-plan.ts";
 import { Choice, type Delta } from "./wire/choice.ts";
 import { generateOptions } from "./wire/generate-options.ts";
@@ -18,12 +18,14 @@ const WIDTH = 8;
 /**
  * Computes every completion of a plan, several at a time.
  *
+ * @param sharing whose work it is, and with whom it shares the cache
  * @param emit receives the deltas of each choice in order; generation waits for it, and ends if it rejects
  * @throws what the model or `emit` threw first, once everything has stopped
  */
 export async function runPlan(
   model: Model,
   plan: Plan,
+  sharing: SharingOptions,
   controller: AbortController,
   emit: (prompt: number, candidate: number, delta: Delta) => Promise<void> | void,
 ): Promise<FinishedChoice[]> {
@@ -46,6 +48,7 @@ export async function runPlan(
     else {
       const options = {
         ...generateOptions(request, candidate),
+        ...sharing,
         logprobs: asked,
         signal: controller.signal,
       };
@@ -63,7 +66,11 @@ export async function runPlan(
   if (request.echo && request.logprobs !== undefined)
     for (const prompt of prompts)
       scores.push(
-        await model.score(prompt.ids, { topLogprobs: request.logprobs, signal: controller.signal }),
+        await model.score(prompt.ids, {
+          ...sharing,
+          topLogprobs: request.logprobs,
+          signal: controller.signal,
+        }),
       );
   const jobs = prompts.flatMap((_, prompt) =>
     Array.from({ length: candidates }, (_, i) => [prompt, i] as const),

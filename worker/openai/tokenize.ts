@@ -44,11 +44,19 @@ export function tokenize(model: Model, request: z.infer<typeof tokenizeRequest>,
 
 /** @throws HttpError 400 */
 export function detokenize(model: Model, { tokens }: z.infer<typeof detokenizeRequest>, config: Config) {
-  if (!model.tokenizer) throw invalidField("tokens", "This model has no tokenizer.");
+  const { tokenizer } = model;
+  if (!tokenizer) throw invalidField("tokens", "This model has no tokenizer.");
   refuseTooMany(tokens, "tokens", config);
   const vocabulary = model.manifest.recipe.vocabSize;
   if (tokens.some((id) => id >= vocabulary))
     throw invalidField("tokens", `Token ids go from 0 to ${vocabulary - 1}.`);
-  const text = model.tokenizer.decode(tokens);
+  // The answer has the text twice.
+  const bytes = 2 * tokens.reduce((sum, id) => sum + tokenizer.bytes(id).length, 0);
+  if (bytes > config.MAX_BODY_BYTES)
+    throw invalidField(
+      "tokens",
+      `The answer would have ${bytes} bytes, more than ${config.MAX_BODY_BYTES}; split the tokens.`,
+    );
+  const text = tokenizer.decode(tokens);
   return { prompt: text, content: text };
 }

@@ -160,23 +160,27 @@ export class Choice {
   }
 }
 
+/** A choice of which nothing has come yet. */
+export function emptyDelta(): Delta {
+  return { text: "", logprobs: null, shown: [], tokenIds: undefined, finishReason: null };
+}
+
+/** Adds what came next to a choice. */
+export function appendDelta(whole: Delta, { text, logprobs, shown, tokenIds, finishReason }: Delta): void {
+  whole.text += text;
+  if (logprobs !== null) {
+    whole.logprobs ??= { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] };
+    for (const field of ["tokens", "token_logprobs", "top_logprobs", "text_offset"] as const)
+      for (const entry of logprobs[field]) (whole.logprobs[field] as unknown[]).push(entry);
+  }
+  for (const entry of shown ?? []) (whole.shown ??= []).push(entry);
+  if (tokenIds !== undefined) for (const id of tokenIds) (whole.tokenIds ??= []).push(id);
+  whole.finishReason = finishReason;
+}
+
 /** The whole choice from its deltas. */
 export function mergeDeltas(deltas: Delta[]): Delta {
-  const logprobs = deltas.flatMap((delta) => (delta.logprobs ? [delta.logprobs] : []));
-  const withIds = deltas.filter((delta) => delta.tokenIds);
-  return {
-    text: deltas.map((delta) => delta.text).join(""),
-    logprobs:
-      logprobs.length === 0
-        ? null
-        : {
-            tokens: logprobs.flatMap((part) => part.tokens),
-            token_logprobs: logprobs.flatMap((part) => part.token_logprobs),
-            top_logprobs: logprobs.flatMap((part) => part.top_logprobs),
-            text_offset: logprobs.flatMap((part) => part.text_offset),
-          },
-    shown: deltas.flatMap((delta) => delta.shown ?? []),
-    tokenIds: withIds.length === 0 ? undefined : withIds.flatMap((delta) => delta.tokenIds ?? []),
-    finishReason: deltas.at(-1)?.finishReason ?? null,
-  };
+  const whole = emptyDelta();
+  for (const delta of deltas) appendDelta(whole, delta);
+  return whole;
 }

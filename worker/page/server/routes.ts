@@ -4,7 +4,6 @@ import { type Env, readConfig } from "../../config.ts";
 import type { RequestContext, WorkerEnv } from "../../context.ts";
 import { HttpError } from "../../errors.ts";
 import { fingerprint } from "../../fingerprint.ts";
-import { guard } from "../../guard.ts";
 import type { Facts } from "../shared/facts.ts";
 import { modelFacts, standInFor } from "./model-facts.ts";
 import type { PageFile, PageFiles } from "./page-files.ts";
@@ -68,15 +67,12 @@ function modelFiles({ parts, tokenizer }: Manifest): Map<string, Pick<PageFile, 
   ]);
 }
 
-/** Refuses a request for the model itself where PUBLIC_MODEL is not set. */
-async function guardModel(c: RequestContext): Promise<void> {
-  const config = readConfig(c.env);
-  if (!config.PUBLIC_MODEL)
+/** Refuses a request for the model itself where PUBLIC_MODEL is not set; where it is, nobody needs a key for it. */
+function refuseModel(c: RequestContext): void {
+  if (!readConfig(c.env).PUBLIC_MODEL)
     throw new HttpError(404, "This server does not give its weights away: PUBLIC_MODEL is not set.", {
       code: "model_not_public",
     });
-  // Everyone who can open the page may fetch the model, without a key; the rate limit still holds.
-  await guard(c.req.raw.headers, { ...config, API_KEYS: undefined }, c.env.RATE_LIMITER);
 }
 
 function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
@@ -99,7 +95,7 @@ export function mountPage(app: Hono<WorkerEnv>, { files, engineDigest, modelOf, 
   const closed = new Set(["/page/engine.wasm", "/page/runner.js"]);
   for (const [path, file] of Object.entries(files))
     app.get(path, async (c) => {
-      if (closed.has(path)) await guardModel(c);
+      if (closed.has(path)) refuseModel(c);
       return answer(c, file.type, file.etag, () => bodyOf(file));
     });
 
@@ -119,7 +115,7 @@ export function mountPage(app: Hono<WorkerEnv>, { files, engineDigest, modelOf, 
   });
 
   app.get("/page/model/:file", async (c) => {
-    await guardModel(c);
+    refuseModel(c);
     const { manifest } = await modelOf(c);
     const name = c.req.param("file");
     const file = modelFiles(manifest).get(name);

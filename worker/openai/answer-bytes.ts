@@ -1,0 +1,19 @@
+import type { Plan } from "./completions-plan.ts";
+
+/** What a token of an answer takes at most until the answer is whole: its text, and its share of the JSON. */
+const TOKEN_BYTES = 100;
+/** The same of a token that is reported, and of each alternative to it; measured in tests/worker/memory.test.ts. */
+const REPORTED_BYTES = 650;
+const ALTERNATIVE_BYTES = 300;
+
+/** Memory that the answer to a request takes at most while it is computed, in bytes. */
+export function answerBytes({ request, prompts, candidates }: Plan): number {
+  const { stream, echo, logprobs, max_tokens: maxTokens } = request;
+  const perToken = logprobs === undefined ? TOKEN_BYTES : REPORTED_BYTES + ALTERNATIVE_BYTES * logprobs;
+  const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
+  const texts = prompts.length * candidates;
+  // What is streamed is gone; the scores of prompts are kept until the last choice has echoed them.
+  const kept = stream ? 0 : texts * maxTokens + (echo ? candidates * promptTokens : 0);
+  const scored = echo && logprobs !== undefined ? promptTokens : 0;
+  return TOKEN_BYTES * (promptTokens + texts) + perToken * (kept + scored);
+}
