@@ -1,34 +1,136 @@
-// What `npm start` runs after the build: the Worker on this machine, with nothing sent anywhere.
+// What `npm start` runs after the build: the Worker on this machine, with nothing sent anywhere. It serves the default
+// model, which is pulled first if need be; where that cannot be had, the bundled story model stands in for it.
+//   npm start -- [--model DIR|NAME] [--port N] [--offline]
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
-const PORT = 8787;
-const ORIGIN = `http://localhost:${PORT}`;
+const DEFAULT_MODEL = "SmolLM2-135M-Instruct";
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
-console.log(
-  `Once it is ready, open ${ORIGIN} or try:  curl -N ${ORIGIN}/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 120, "stream": true}'`,
-);
-const wrangler = spawn(
+/** Ends with one line. */
+function fail(message, code = 1) {
+  console.error(`npm start: ${message}`);
+  process.exit(code);
+}
+
+function readFlags() {
+  const options = {
+    model: { type: "string" },
+    port: { type: "string", default: "8787" },
+    offline: { type: "boolean", default: false },
+  };
+  try {
+    const { values } = parseArgs({ options });
+    if (!/^\d{1,5}$/.test(values.port) || values.port < 1 || values.port > 65_535)
+      fail(`--port must be an integer from 1 to 65535, not ${values.port}`, 2);
+    return values;
+  } catch (error) {
+    return fail(`${error.message}. Usage: npm start -- [--model DIR|NAME] [--port N] [--offline]`, 2);
+  }
+}
+
+async function checkPort(port) {
+  const server = createServer().listen(port, "localhost");
+  try {
+    await once(server, "listening");
+    server.close();
+  } catch (error) {
+    const next = `npm start -- --port ${Number(port) + 1}`;
+    fail(error.code === "EADDRINUSE" ? `port ${port} is in use; choose another one: ${next}` : error.message);
+  }
+}
+
+const { model, port, offline } = readFlags();
+const origin = `http://localhost:${port}`;
+
+/** The process that is running for this one. */
+let child;
+let interrupted = false;
+for (const signal of ["SIGINT", "SIGTERM"])
+  process.on(signal, () => {
+    interrupted = true;
+    child?.kill(signal);
+  });
+
+/** The directory of a model that has a name; undefined, after a line that says why, if it cannot be had. */
+async function pull(name) {
+  child = spawn(process.execPath, ["dist/src/cli/main.js", "pull", name, ...(offline ? ["--offline"] : [])], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let directory = "";
+  child.stdout.on("data", (chunk) => {
+    directory += chunk;
+  });
+  const [code] = await once(child, "close");
+  if (interrupted) process.exit(130);
+  return code === 0 ? directory.trim() : undefined;
+}
+
+async function chooseModel() {
+  if (model === undefined) {
+    const directory = await pull(DEFAULT_MODEL);
+    if (directory !== undefined) return { directory };
+    console.error(`npm start: ${DEFAULT_MODEL} is missing; the bundled story model is served instead.`);
+    return { directory: resolve(ROOT, "models/fable"), standInFor: DEFAULT_MODEL };
+  }
+  // npm runs this in the checkout, wherever it was called.
+  const path = resolve(process.env.INIT_CWD ?? process.cwd(), model);
+  const directory = existsSync(path) ? path : await pull(model);
+  if (directory === undefined) process.exit(1);
+  return { directory };
+}
+
+async function readManifest(directory) {
+  try {
+    return JSON.parse(await readFile(resolve(directory, "model.json"), "utf8"));
+  } catch (error) {
+    return fail(`${directory} is no model directory (${error.message}); "npx edgeformer convert" makes one`);
+  }
+}
+
+await checkPort(port);
+const { directory, standInFor } = await chooseModel();
+const { name, chat_template } = await readManifest(directory);
+child = spawn(
   process.execPath,
   [
     "node_modules/wrangler/bin/wrangler.js",
     "dev",
-    "--port",
-    String(PORT),
+    ...["--port", port, "--assets", directory],
     "--show-interactive-dev-session=false",
+    // The usual one may be in use.
+    ...["--inspector-port", "0"],
     // On this machine the page may run the model in the browser. A deployment does not give its weights away.
-    "--var",
-    "PUBLIC_MODEL:true",
+    ...["--var", "PUBLIC_MODEL:true", ...(standInFor ? [`STAND_IN_FOR:${standInFor}`] : [])],
   ],
   {
-    cwd: new URL("..", import.meta.url),
+    cwd: ROOT,
     stdio: "inherit",
     // Without this, wrangler looks up where this machine is, and reports a failure when it is offline.
     env: { ...process.env, CLOUDFLARE_CF_FETCH_ENABLED: "false", WRANGLER_SEND_METRICS: "false" },
   },
 );
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => wrangler.kill(signal));
-wrangler.on("exit", (code) => process.exit(code ?? 0));
+child.on("exit", (code) => process.exit(code ?? 0));
 
 // The first request loads the model. This is the first one, so that no visitor has to wait for the load.
-while (!(await fetch(`${ORIGIN}/ready`).catch(() => undefined))) await setTimeout(250);
+let ready;
+while (!(ready = await fetch(`${origin}/ready`).catch(() => undefined))) await setTimeout(100);
+if (!ready.ok) {
+  const { error } = await ready.json();
+  console.error(`npm start: ${error.message}`);
+  child.removeAllListeners("exit").on("exit", () => process.exit(1));
+  child.kill("SIGTERM");
+} else {
+  const call = chat_template
+    ? `${origin}/v1/chat/completions -d '{"messages": [{"role": "user", "content": "What is the capital of France?"}], "stream": true}'`
+    : `${origin}/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 120, "stream": true}'`;
+  console.log(`\n${name} is ready. Open ${origin} or try:\n  curl -N ${call}\n`);
+}
