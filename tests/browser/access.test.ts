@@ -1,9 +1,12 @@
+import { rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { AxeResults } from "axe-core";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { modelWith, TEMPLATE } from "../worker/chat-model.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
 import {
+  ask,
   canRun,
   finished,
   fixSeed,
@@ -33,11 +36,15 @@ describe.runIf(canRun)("the page, for everyone", () => {
   let browser: Browser;
   let bundle: string;
   let worker: RunningWorker;
+  let model: string;
+  let chat: RunningWorker;
   let open: Visit | undefined;
 
   beforeAll(async () => {
     bundle = await buildWorker();
-    worker = await startWorker(bundle, { vars: { PUBLIC_MODEL: "true" } });
+    worker = await startWorker(bundle, { vars: { PUBLIC_MODEL: "true", STAND_IN_FOR: "another" } });
+    model = await modelWith({ chat_template: TEMPLATE });
+    chat = await startWorker(bundle, { model, vars: { PUBLIC_MODEL: "true" } });
     browser = await launch();
   });
   afterEach(async () => {
@@ -46,12 +53,13 @@ describe.runIf(canRun)("the page, for everyone", () => {
   });
   afterAll(async () => {
     await browser.close();
-    await worker.stop();
+    await Promise.all([worker.stop(), chat.stop()]);
     await removeBundle(bundle);
+    await rm(model, { recursive: true });
   });
 
-  async function enter(options?: BrowserContextOptions): Promise<Page> {
-    open = await visit(browser, worker.url, options);
+  async function enter(options?: BrowserContextOptions, server = worker): Promise<Page> {
+    open = await visit(browser, server.url, options);
     return open.page;
   }
 
@@ -63,7 +71,7 @@ describe.runIf(canRun)("the page, for everyone", () => {
     ["a phone in the dark", { ...PHONE, colorScheme: "dark" }],
   ];
 
-  test.each(LOOKS)("breaks no rule of axe: %s", async (_, options) => {
+  test.each(LOOKS)("a completion breaks no rule of axe: %s", async (_, options) => {
     const page = await enter(options);
     expect(await violations(page)).toEqual([]);
     await fixSeed(page);
@@ -82,6 +90,30 @@ describe.runIf(canRun)("the page, for everyone", () => {
     expect(await violations(page)).toEqual([]);
   });
 
+  test.each(LOOKS)("a chat breaks no rule of axe: %s", async (_, options) => {
+    const page = await enter(options, chat);
+    expect(await violations(page)).toEqual([]);
+    await fixSeed(page);
+    await setSlider(page, "max_tokens", 30);
+    await ask(page, "Who are you?");
+    await runInBrowser(page);
+    await page.check("#probabilities");
+    await ask(page, "And who am I?");
+    await page.locator(".verdict.same").waitFor();
+    await page.locator(".answer").last().locator(".token", { hasText: /\w{3}/ }).nth(1).click();
+    await page.locator("#more").evaluate((more: HTMLDetailsElement) => {
+      more.open = true;
+    });
+    expect(await page.locator("#detail").isVisible()).toBe(true);
+    expect(await violations(page)).toEqual([]);
+    // A context that is full, and a message that does not fit.
+    await ask(page, "word ".repeat(460));
+    expect(await page.locator(".gap").isVisible()).toBe(true);
+    await ask(page, "word ".repeat(600));
+    expect(await page.locator("#error").isVisible()).toBe(true);
+    expect(await violations(page)).toEqual([]);
+  });
+
   test("fits a narrow phone: nothing sticks out, and the alternatives neither", async () => {
     const page = await enter({ viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true });
     await fixSeed(page);
@@ -94,6 +126,35 @@ describe.runIf(canRun)("the page, for everyone", () => {
       expect(box.x + box.width).toBeLessThanOrEqual(320);
     }
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+  });
+
+  test("a chat fits a narrow phone, and keeps the end of what is written above the line to write in", async () => {
+    const phone = { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true };
+    const page = await enter(phone, chat);
+    await fixSeed(page);
+    for (const message of ["Who are you?", "Tell me all about it.", "And then?"]) {
+      await ask(page, message);
+      const end = (await page.locator(".foot").last().boundingBox())!;
+      const composer = (await page.locator("#composer").boundingBox())!;
+      expect(end.y + end.height).toBeLessThanOrEqual(composer.y + 1);
+      expect(composer.y + composer.height).toBeLessThanOrEqual(641);
+    }
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
+    // Where there is no keyboard, Enter begins a line and the button sends.
+    await page.tap("#prompt");
+    await page.keyboard.type("one");
+    await page.keyboard.press("Enter");
+    await page.keyboard.type("two");
+    expect(await page.inputValue("#prompt")).toBe("one\ntwo");
+    // Who has scrolled up to read is left there.
+    const up = () => page.evaluate(() => scrollY);
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.tap("#generate");
+    await page.locator("[aria-busy='true'] .token").first().waitFor({ state: "attached" });
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.locator("[aria-busy='true'] .token").nth(8).waitFor({ state: "attached" });
+    expect(await up()).toBe(0);
+    await finished(page);
   });
 
   test("works by keyboard alone", async () => {
@@ -144,6 +205,58 @@ describe.runIf(canRun)("the page, for everyone", () => {
     await page.keyboard.press("ArrowRight");
     expect(await focused()).toBe("tab-openai");
     expect(await page.textContent("#call")).toContain("new OpenAI(");
+  });
+
+  test("a chat works by keyboard alone", async () => {
+    const page = await enter(undefined, chat);
+    await fixSeed(page);
+    await setSlider(page, "max_tokens", 30);
+    const focused = () =>
+      page.evaluate(() => document.activeElement?.id || document.activeElement?.className);
+    const reach = async (name: string, key = "Tab") => {
+      for (let presses = 0; (await focused()) !== name; presses++) {
+        expect(presses, `${key} never reaches ${name}`).toBeLessThan(60);
+        await page.keyboard.press(key);
+      }
+    };
+    await page.focus(".skip");
+    await page.keyboard.press("Enter");
+    await reach("prompt");
+    await page.keyboard.type("Who are");
+    await page.keyboard.press("Shift+Enter");
+    await page.keyboard.type("you?");
+    await page.keyboard.press("Enter");
+    await finished(page);
+    expect(await focused()).toBe("prompt");
+    expect(await page.textContent(".said")).toBe("Who are\nyou?");
+    expect(await page.textContent("#status")).toBe(await page.textContent(".answer"));
+
+    await reach("probabilities", "Shift+Tab");
+    await page.keyboard.press("Space");
+    await reach("answer text");
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
+    const second = await page.locator(".answer .token").nth(1).textContent();
+    expect(await page.locator(".answer .current").textContent()).toBe(second);
+    expect(await page.textContent("#status")).toMatch(/^(“.+”|line break), [\d.<]+.%\. Instead of “/);
+    await page.keyboard.press("Escape");
+    expect(await page.locator("#detail").isHidden()).toBe(true);
+
+    await reach("regenerate");
+    await page.keyboard.press("Enter");
+    await finished(page);
+    await reach("prompt", "Shift+Tab");
+    await setSlider(page, "max_tokens", 256);
+    await page.focus("#prompt");
+    await page.keyboard.type("Tell me a long story.");
+    await page.keyboard.press("Enter");
+    await page.locator("[aria-busy='true'] .token").nth(3).waitFor();
+    await page.keyboard.press("Escape");
+    await finished(page);
+    expect(await page.textContent("#status")).toMatch(/^Stopped after \d+ tokens\.$/);
+    await reach("clear", "Shift+Tab");
+    await page.keyboard.press("Enter");
+    expect(await focused()).toBe("prompt");
   });
 
   test("stops at Escape", async () => {

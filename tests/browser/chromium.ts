@@ -67,8 +67,8 @@ export async function setSlider(page: Page, id: string, value: number): Promise<
 export async function finished(page: Page): Promise<void> {
   await page.waitForFunction(
     () =>
-      document.querySelector("#story")?.getAttribute("aria-busy") === "false" &&
-      document.querySelector<HTMLButtonElement>("#generate")?.disabled === false,
+      document.querySelector("[aria-busy='true']") === null &&
+      document.querySelector<HTMLButtonElement>("#generate")?.hidden === false,
   );
 }
 
@@ -83,13 +83,13 @@ export async function generate(page: Page): Promise<void> {
  */
 export async function stopAfter(page: Page, tokens: number): Promise<void> {
   await page.evaluate((wanted) => {
-    const story = document.querySelector("#story")!;
+    const view = document.querySelector("#view")!;
     const observer = new MutationObserver(() => {
-      if (story.querySelectorAll(".token").length < wanted) return;
+      if (view.querySelectorAll("[aria-busy='true'] .token").length < wanted) return;
       observer.disconnect();
       document.querySelector<HTMLButtonElement>("#stop")!.click();
     });
-    observer.observe(story, { childList: true });
+    observer.observe(view, { childList: true, subtree: true });
   }, tokens);
 }
 
@@ -101,6 +101,17 @@ export async function storyText(page: Page): Promise<string> {
 /** What the generated tokens say, without the prompt. */
 export async function tokenTexts(page: Page): Promise<string[]> {
   return page.locator("#story .token").allTextContents();
+}
+
+/** Says something in a chat and waits for the end of the answer. */
+export async function ask(page: Page, message: string): Promise<void> {
+  await page.fill("#prompt", message);
+  await generate(page);
+}
+
+/** Every answer in a chat, as the page shows it. */
+export async function answers(page: Page): Promise<string[]> {
+  return page.locator(".answer").allTextContents();
 }
 
 /** Loads the model into the browser and leaves the switch on. */

@@ -1,11 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { transform } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { bundledModel } from "../../src/node/index.ts";
 import type { Facts } from "../../worker/page/shared/facts.ts";
+import { modelWith, TEMPLATE } from "../worker/chat-model.ts";
 import {
   buildWorker,
   type RunningWorker,
@@ -13,7 +15,18 @@ import {
   type StartOptions,
   startWorker,
 } from "../worker/harness.ts";
-import { canRun, fixSeed, generate, launch, runInBrowser, setSlider, storyText, visit } from "./chromium.ts";
+import {
+  answers,
+  ask,
+  canRun,
+  fixSeed,
+  generate,
+  launch,
+  runInBrowser,
+  setSlider,
+  storyText,
+  visit,
+} from "./chromium.ts";
 
 const run = promisify(execFile);
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -139,6 +152,27 @@ describe.runIf(canRun)("serving the page", () => {
     await context.close();
   });
 
+  test("loads it after all when asked again", async () => {
+    let isGone = true;
+    const { url } = await start({
+      files: async (path) =>
+        isGone
+          ? new Response("gone", { status: 404 })
+          : new Response(await readFile(join(bundledModel(), path))),
+    });
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(url.href);
+    await page.locator("#again").waitFor();
+    isGone = false;
+    await page.click("#again");
+    await page.locator("#facts div").first().waitFor();
+    await setSlider(page, "max_tokens", 3);
+    await generate(page);
+    expect(await page.textContent("#count")).toBe("3");
+    await context.close();
+  });
+
   test("takes and shows token ids where the model has no tokenizer", async () => {
     const folder = await mkdtemp(join(ROOT, "build", "model-"));
     const model = join(folder, "odd");
@@ -171,25 +205,17 @@ describe.runIf(canRun)("serving the page", () => {
     return (await page.locator("#call code").textContent()) ?? "";
   }
 
-  test("shows calls that give the text that it shows, and copies them", async () => {
-    const { url } = await start({});
-    const { page, close } = await visit(browser, url, { permissions: ["clipboard-read", "clipboard-write"] });
-    await fixSeed(page, 5);
-    await page.fill("#prompt", `It's "Tom",\nsaid \\ Lily`);
-    await setSlider(page, "max_tokens", 24);
-    await setSlider(page, "top_k", 40);
-    await setSlider(page, "repetition_penalty", 1.1);
-    await page.fill("#stop_text", "zebra's");
-    await generate(page);
-    const shown = (await storyText(page)).slice(`It's "Tom",\nsaid \\ Lily`.length);
-
+  /** What each call of the page prints when it is run as it stands. */
+  async function textsOf(page: Page): Promise<Record<string, string>> {
     const { stdout } = await run("sh", ["-c", await call(page, "curl")]);
-    const texts = stdout.split("\n").flatMap((line) => {
+    const pieces = stdout.split("\n").flatMap((line) => {
       if (!line.startsWith("data: {")) return [];
-      return (JSON.parse(line.slice(6)) as { choices: { text: string }[] }).choices.map(({ text }) => text);
+      const { choices } = JSON.parse(line.slice(6)) as {
+        choices: { text?: string; delta?: { content?: string } }[];
+      };
+      return choices.map(({ text, delta }) => text ?? delta?.content ?? "");
     });
-    expect(texts.join("")).toBe(shown);
-
+    const texts: Record<string, string> = { curl: pieces.join("") };
     // Inside the package, so that its own name and the OpenAI client are found.
     const folder = await mkdtemp(join(ROOT, "build", "calls-"));
     try {
@@ -197,11 +223,56 @@ describe.runIf(canRun)("serving the page", () => {
         const { code } = await transform(await call(page, tab), { loader: "ts", format: "esm" });
         await writeFile(join(folder, `${tab}.mjs`), code);
         const result = await run(process.execPath, [join(folder, `${tab}.mjs`)], { cwd: ROOT });
-        expect(result.stdout, tab).toBe(shown);
+        texts[tab] = result.stdout;
       }
     } finally {
       await rm(folder, { recursive: true });
     }
+    return texts;
+  }
+
+  test("shows calls that continue a conversation as it was continued", async () => {
+    // Where the library's call looks for the model.
+    const folder = await mkdtemp(join(ROOT, "models", "chat-"));
+    try {
+      const chat_template = `{{ strftime_now('%Y') }}\n${TEMPLATE}`;
+      const model = await modelWith({ chat_template, name: basename(folder) });
+      await cp(model, folder, { recursive: true });
+      const { url } = await start({ model });
+      const { page, close } = await visit(browser, url);
+      await fixSeed(page, 5);
+      await page.fill("#system", `It's "Tom",\nsaid \\ Lily`);
+      await setSlider(page, "max_tokens", 24);
+      await page.click("#more summary");
+      await setSlider(page, "top_k", 40);
+      await page.fill("#stop_text", "zebra's");
+      expect(await call(page, "curl")).toContain("What is the capital of France?");
+      await ask(page, "Who's there?");
+      await ask(page, "And who else?");
+      const shown = (await answers(page))[1]!;
+      expect(shown).not.toBe("");
+      expect(await textsOf(page)).toEqual({ curl: shown, openai: shown, library: shown });
+      await close();
+      await rm(model, { recursive: true });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("shows calls that give the text that it shows, and copies them", async () => {
+    const { url } = await start({});
+    const { page, close } = await visit(browser, url, { permissions: ["clipboard-read", "clipboard-write"] });
+    await fixSeed(page, 5);
+    await page.fill("#prompt", `It's "Tom",\nsaid \\ Lily`);
+    await setSlider(page, "max_tokens", 24);
+    await page.click("#more summary");
+    await setSlider(page, "top_k", 40);
+    await setSlider(page, "repetition_penalty", 1.1);
+    await page.fill("#stop_text", "zebra's");
+    await generate(page);
+    const shown = (await storyText(page)).slice(`It's "Tom",\nsaid \\ Lily`.length);
+
+    expect(await textsOf(page)).toEqual({ curl: shown, openai: shown, library: shown });
 
     await page.click("#copy");
     await page.locator("#copy", { hasText: "Copied" }).waitFor();

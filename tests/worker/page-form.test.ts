@@ -3,7 +3,12 @@ import { describe, expect, test } from "vitest";
 import { resolveOptions } from "../../src/options.ts";
 import { SAMPLING_RANGES } from "../../src/sampling-ranges.ts";
 import { camelCase, snakeCase } from "../../worker/openai/wire/names.ts";
-import { effectiveFields, NEUTRAL, type PageRequest } from "../../worker/page/client/page-request.ts";
+import {
+  type ChatFields,
+  type CompletionFields,
+  effectiveFields,
+  NEUTRAL,
+} from "../../worker/page/client/page-request.ts";
 
 const html = await readFile(new URL("../../worker/page/client/index.html", import.meta.url), "utf8");
 
@@ -30,7 +35,7 @@ test("what is not sent is the library's default", () => {
 });
 
 test("only fields that change anything are sent", () => {
-  const neutral: PageRequest = {
+  const neutral: CompletionFields = {
     prompt: "Once",
     max_tokens: 1,
     temperature: 1,
@@ -51,4 +56,16 @@ test("only fields that change anything are sent", () => {
   const own = { temperature: 0.6, top_k: 20 };
   expect(effectiveFields(neutral, own)).toMatchObject({ temperature: 1, top_k: 0 });
   expect(effectiveFields({ ...neutral, ...own }, own)).not.toHaveProperty("temperature");
+  const { prompt: _, max_tokens, logprobs: __, ...sampling } = neutral;
+  const chat: ChatFields = {
+    messages: [{ role: "user", content: "Once" }],
+    max_completion_tokens: max_tokens,
+    ...sampling,
+    logprobs: true,
+    top_logprobs: 5,
+  };
+  expect(effectiveFields(chat)).toEqual({
+    messages: chat.messages,
+    ...{ max_completion_tokens: 1, seed: 0, logprobs: true, top_logprobs: 5 },
+  });
 });

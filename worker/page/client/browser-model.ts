@@ -1,88 +1,79 @@
 import type { Delta } from "../../openai/wire/choice.ts";
+import { AnswerError } from "./answer-error.ts";
 import type { PageRequest } from "./page-request.ts";
 import type { FromRunner, ToRunner } from "./runner-messages.ts";
 
 /** The model in a Web Worker of this page. */
 export class BrowserModel {
-  readonly #worker: Worker;
-  #runs = 0;
-  readonly #listeners = new Set<(message: FromRunner) => void>();
+  readonly #worker = new Worker("/page/runner.js", { type: "module" });
 
-  private constructor() {
-    this.#worker = new Worker("/page/runner.js", { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<FromRunner>) => {
-      for (const listener of this.#listeners) listener(data);
-    };
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      const message = event.message || "the page's Web Worker could not be started";
-      for (const listener of this.#listeners) listener({ type: "failed", message });
-    };
-  }
+  private constructor() {}
 
   /**
    * Fetches the engine and the model directory.
    *
-   * @throws Error with what went wrong
+   * @throws AnswerError with what went wrong; the signal's reason
    */
   static async load(
     context: number,
     onProgress: (loadedBytes: number, totalBytes: number) => void,
+    signal: AbortSignal,
   ): Promise<BrowserModel> {
     const model = new BrowserModel();
     try {
-      await new Promise<void>((resolve, reject) => {
-        model.#listeners.add((message) => {
-          if (message.type === "progress") onProgress(message.loadedBytes, message.totalBytes);
-          else if (message.type === "ready") resolve();
-          else if (message.type === "failed") reject(new Error(message.message));
-        });
-        model.#send({ type: "load", context });
-      });
+      for await (const message of model.#ask({ type: "load", context }, signal))
+        if (message.type === "progress") onProgress(message.loadedBytes, message.totalBytes);
+      return model;
     } catch (error) {
       model.#worker.terminate();
       throw error;
     }
-    model.#listeners.clear();
-    return model;
   }
 
-  /** Generates here; the same deltas as the endpoint streams. */
+  /**
+   * Generates here; the same deltas as the endpoint streams.
+   *
+   * @throws AnswerError what the model refused; the signal's reason
+   */
   async *generate(request: PageRequest, signal: AbortSignal): AsyncGenerator<Delta> {
-    const run = ++this.#runs;
+    for await (const message of this.#ask({ type: "generate", request }, signal))
+      if (message.type === "delta") yield message.delta;
+  }
+
+  /** What the worker answers, up to its end. Leaving the loop stops it. */
+  async *#ask(message: ToRunner, signal: AbortSignal): AsyncGenerator<FromRunner> {
+    const { port1: port, port2 } = new MessageChannel();
     const received: FromRunner[] = [];
     let wake = () => {};
-    const listener = (message: FromRunner) => {
-      received.push(message);
+    const receive = (answer: FromRunner) => {
+      received.push(answer);
       wake();
     };
-    const stop = () => this.#send({ type: "stop", run });
-    this.#listeners.add(listener);
-    signal.addEventListener("abort", stop);
+    const abort = () => wake();
+    port.onmessage = ({ data }: MessageEvent<FromRunner>) => receive(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      const why = event.message || "the page's Web Worker could not be started";
+      receive({ type: "failed", message: why, code: null });
+    };
+    signal.addEventListener("abort", abort);
     try {
-      this.#send({ type: "generate", run, request });
+      this.#worker.postMessage(message, [port2]);
       for (;;) {
-        for (let message = received.shift(); message; message = received.shift()) {
-          signal.throwIfAborted();
-          if (message.type === "failed") throw new Error(message.message);
-          if (!("run" in message) || message.run !== run) continue;
-          if (message.type === "delta") yield message.delta;
-          else if (message.error === undefined) return;
-          else throw new Error(message.error);
-        }
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-          if (received.length > 0) resolve();
-        });
+        signal.throwIfAborted();
+        const answer = received.shift();
+        if (answer === undefined)
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        else if (answer.type === "failed") throw new AnswerError(answer.message, answer.code);
+        else if (answer.type === "end") return;
+        else yield answer;
       }
     } finally {
-      this.#listeners.delete(listener);
-      signal.removeEventListener("abort", stop);
-      stop();
+      signal.removeEventListener("abort", abort);
+      port.postMessage("stop");
+      port.close();
     }
-  }
-
-  #send(message: ToRunner): void {
-    this.#worker.postMessage(message);
   }
 }

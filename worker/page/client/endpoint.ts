@@ -1,24 +1,16 @@
-import type { CompletionShape, ErrorBody } from "../../openai/wire/answers.ts";
+import type { ChatPieceShape, ChoiceShape, ErrorBody } from "../../openai/wire/answers.ts";
 import type { Delta } from "../../openai/wire/choice.ts";
+import { AnswerError } from "./answer-error.ts";
+import { ChatDeltas } from "./chat-delta.ts";
 import type { PageRequest } from "./page-request.ts";
-
-/** What the server answered instead of text. */
-export class AnswerError extends Error {
-  override readonly name = "AnswerError";
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
 
 async function errorOf(response: Response): Promise<AnswerError> {
   const text = await response.text();
   try {
-    return new AnswerError(response.status, (JSON.parse(text) as ErrorBody).error.message);
+    const { message, code } = (JSON.parse(text) as ErrorBody).error;
+    return new AnswerError(message, code);
   } catch {
-    return new AnswerError(response.status, `The server answered with status ${response.status}.`);
+    return new AnswerError(`The server answered with status ${response.status}.`);
   }
 }
 
@@ -48,6 +40,30 @@ async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<string>
   }
 }
 
+/** The first choice in each event of a streamed answer. */
+async function* choices<Choice>(
+  path: string,
+  request: PageRequest,
+  key: string,
+  signal: AbortSignal,
+): AsyncGenerator<Choice> {
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...(key ? { authorization: `Bearer ${key}` } : {}) },
+    body: JSON.stringify({ ...request, stream: true }),
+    signal,
+  });
+  if (!response.ok || !response.body) throw await errorOf(response);
+  for await (const data of events(response.body)) {
+    if (data === "[DONE]") return;
+    const message = JSON.parse(data) as { choices: Choice[] } | ErrorBody;
+    if ("error" in message) throw new AnswerError(message.error.message);
+    const [choice] = message.choices;
+    if (choice) yield choice;
+  }
+  throw new AnswerError("The connection ended before the text did.");
+}
+
 /**
  * Generates on the server.
  *
@@ -58,25 +74,16 @@ export async function* generateOnServer(
   key: string,
   signal: AbortSignal,
 ): AsyncGenerator<Delta> {
-  const response = await fetch("/v1/completions", {
-    method: "POST",
-    headers: { "content-type": "application/json", ...(key ? { authorization: `Bearer ${key}` } : {}) },
-    body: JSON.stringify({ ...request, stream: true }),
-    signal,
-  });
-  if (!response.ok || !response.body) throw await errorOf(response);
-  for await (const data of events(response.body)) {
-    if (data === "[DONE]") return;
-    const message = JSON.parse(data) as CompletionShape | ErrorBody;
-    if ("error" in message) throw new AnswerError(500, message.error.message);
-    const choice = message.choices[0];
-    if (choice)
+  if ("messages" in request) {
+    const deltas = new ChatDeltas();
+    const path = "/v1/chat/completions";
+    for await (const piece of choices<ChatPieceShape>(path, request, key, signal)) yield deltas.read(piece);
+  } else
+    for await (const choice of choices<ChoiceShape>("/v1/completions", request, key, signal))
       yield {
         text: choice.text,
         logprobs: choice.logprobs,
         tokenIds: choice.token_ids,
         finishReason: choice.finish_reason,
       };
-  }
-  throw new AnswerError(500, "The connection ended before the text did.");
 }

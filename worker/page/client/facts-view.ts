@@ -19,7 +19,7 @@ export function showStandIn({ name, standIn }: Facts): void {
 /** Writes the model's facts into the page. */
 export function showFacts(facts: Facts): void {
   element("lede").textContent =
-    `${facts.name}, a GPT of ${millions(facts.parameters)} parameters, runs as ${bytes(facts.engineBytes)} of WebAssembly in the very Worker that served this page. No GPU, no other service.`;
+    `${facts.name}, ${millions(facts.parameters)} parameters, runs as ${bytes(facts.engineBytes)} of WebAssembly in the very server that sent this page. No GPU, no other service.`;
   const rows: [string, string][] = [
     ["Name", facts.name],
     [
@@ -29,7 +29,10 @@ export function showFacts(facts: Facts): void {
     ["Parameters", millions(facts.parameters)],
     ["Context", `${whole(facts.context)} tokens`],
     ["Vocabulary", `${whole(facts.vocabulary)} tokens`],
-    ["Weights", `${bytes(facts.weightBytes)}, int8`],
+    [
+      "Weights",
+      `${bytes(facts.weightBytes)}, ${((8 * facts.weightBytes) / facts.parameters).toFixed(1)} bits a parameter`,
+    ],
     ["Engine", `${bytes(facts.engineBytes)} of WebAssembly`],
     [
       "Memory",

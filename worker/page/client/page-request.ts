@@ -1,9 +1,8 @@
+import type { ChatMessage } from "../../../src/chat.ts";
 import { MAX_LOGPROBS } from "../../openai/wire/limits.ts";
 
-/** What the page asks for, in the endpoint's own words: the body of POST /v1/completions. */
-export interface PageRequest {
-  prompt: string | number[];
-  max_tokens: number;
+/** What says how to generate, under the endpoint's names. */
+export interface SamplingFields {
   temperature: number;
   top_p: number;
   top_k: number;
@@ -13,14 +12,33 @@ export interface PageRequest {
   frequency_penalty: number;
   stop: string[];
   seed: number;
+}
+
+/** The body of POST /v1/completions. */
+export interface CompletionFields extends SamplingFields {
+  prompt: string | number[];
+  max_tokens: number;
   logprobs: number;
 }
 
-/** Alternatives shown for each token: as many as the endpoint gives. */
+/** The body of POST /v1/chat/completions. */
+export interface ChatFields extends SamplingFields {
+  messages: ChatMessage[];
+  max_completion_tokens: number;
+  /** Sent where the template asks for it, so that the browser and the server take the same day. */
+  chat_template_date?: string;
+  logprobs: true;
+  top_logprobs: number;
+}
+
+/** What the page asks for, in the endpoint's own words. */
+export type PageRequest = CompletionFields | ChatFields;
+
+/** Alternatives shown for each token: as many as both endpoints give. */
 export const ALTERNATIVES = MAX_LOGPROBS;
 
 /** The library's defaults, at which these fields change nothing. */
-export const NEUTRAL: Partial<Record<keyof PageRequest, number>> = {
+export const NEUTRAL: Partial<Record<keyof SamplingFields, number>> = {
   temperature: 1,
   top_p: 1,
   top_k: 0,
@@ -35,12 +53,14 @@ export const NEUTRAL: Partial<Record<keyof PageRequest, number>> = {
  *
  * @param generation the model's own defaults, which hold for a field that is left out
  */
-export function effectiveFields(
-  request: PageRequest,
+export function effectiveFields<Fields extends PageRequest>(
+  request: Fields,
   generation: Record<string, number> = {},
-): Partial<PageRequest> {
+): Partial<Fields> {
   const defaults: Record<string, unknown> = { ...NEUTRAL, ...generation };
   const isDefault = (field: string, value: unknown) =>
     Array.isArray(value) ? value.length === 0 : value === defaults[field];
-  return Object.fromEntries(Object.entries(request).filter(([field, value]) => !isDefault(field, value)));
+  return Object.fromEntries(
+    Object.entries(request).filter(([field, value]) => !isDefault(field, value)),
+  ) as Partial<Fields>;
 }

@@ -1,16 +1,13 @@
 import type { Delta } from "../../openai/wire/choice.ts";
 import type { PageRequest } from "./page-request.ts";
 
-/** To the Web Worker that runs the model. */
-export type ToRunner =
-  | { type: "load"; context: number }
-  | { type: "generate"; run: number; request: PageRequest }
-  | { type: "stop"; run: number };
+/** To the Web Worker that runs the model, each with a port for what it answers. */
+export type ToRunner = { type: "load"; context: number } | { type: "generate"; request: PageRequest };
 
-/** From it; `run` is the number that the generation was started with. */
+/** Through the port. Whatever comes back through it stops the generation. */
 export type FromRunner =
   | { type: "progress"; loadedBytes: number; totalBytes: number }
-  | { type: "ready"; memoryBytes: number }
-  | { type: "failed"; message: string }
-  | { type: "delta"; run: number; delta: Delta }
-  | { type: "end"; run: number; error?: string };
+  | { type: "delta"; delta: Delta }
+  | { type: "end" }
+  /** `code` is the core's, where the core refused. */
+  | { type: "failed"; message: string; code: string | null };

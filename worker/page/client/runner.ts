@@ -1,17 +1,19 @@
 // The Web Worker of "Run in this browser". It runs the endpoint's engine with the endpoint's weights.
-import { fetchSource, loadModel, type Model } from "../../../src/index.ts";
+import { ChatTemplate, encodeChat } from "../../../src/chat.ts";
+import { EdgeformerError, fetchSource, loadModel, type Model } from "../../../src/index.ts";
 import { Choice } from "../../openai/wire/choice.ts";
 import { generateOptions } from "../../openai/wire/generate-options.ts";
-import type { PageRequest } from "./page-request.ts";
+import { withoutEnd } from "./chat-delta.ts";
+import type { ChatFields, PageRequest } from "./page-request.ts";
 import type { FromRunner, ToRunner } from "./runner-messages.ts";
 
 interface Scope {
   onmessage: ((event: MessageEvent<ToRunner>) => void) | null;
-  postMessage(message: FromRunner): void;
 }
 
+type Answer = (message: FromRunner) => void;
+
 const scope = globalThis as unknown as Scope;
-const stops = new Map<number, AbortController>();
 let loaded: Model | undefined;
 
 /** Lets messages in between two steps. A nested zero timeout would cost 4 ms in every browser. */
@@ -24,40 +26,55 @@ function pauses(): () => Promise<void> {
     });
 }
 
-async function load(context: number): Promise<void> {
+async function load(context: number, answer: Answer): Promise<void> {
   loaded = await loadModel({
     module: await WebAssembly.compileStreaming(fetch("/page/engine.wasm")),
     source: fetchSource(new URL("/page/model/", location.origin)),
     context,
     maxSequences: 1,
     pause: pauses(),
-    onProgress: (loadedBytes, totalBytes) => scope.postMessage({ type: "progress", loadedBytes, totalBytes }),
+    onProgress: (loadedBytes, totalBytes) => answer({ type: "progress", loadedBytes, totalBytes }),
   });
-  scope.postMessage({ type: "ready", memoryBytes: loaded.memoryBytes });
 }
 
-async function generate(model: Model, run: number, request: PageRequest): Promise<void> {
-  const controller = new AbortController();
-  stops.set(run, controller);
-  const choice = new Choice(model.tokenizer, true);
-  try {
-    const { logprobs } = request;
-    const options = { ...generateOptions(request), logprobs, signal: controller.signal };
-    for await (const chunk of model.generate(request.prompt, options))
-      scope.postMessage({ type: "delta", run, delta: choice.add(chunk) });
-  } finally {
-    stops.delete(run);
+/** A conversation's token ids, by the same template as the endpoint's. */
+function encodeMessages(
+  { manifest, tokenizer }: Model,
+  { messages, chat_template_date: date }: ChatFields,
+): number[] {
+  if (manifest.chat_template === undefined || !tokenizer) throw new Error("this model does not chat");
+  const values = { messages, ...(date === undefined ? {} : { date: new Date(date) }) };
+  return encodeChat(tokenizer, new ChatTemplate(manifest.chat_template), values);
+}
+
+async function generate(request: PageRequest, answer: Answer, signal: AbortSignal): Promise<void> {
+  if (!loaded) throw new Error("the model is not loaded");
+  const choice = new Choice(loaded.tokenizer, true);
+  const isChat = "messages" in request;
+  const options = {
+    ...generateOptions(request),
+    maxTokens: isChat ? request.max_completion_tokens : request.max_tokens,
+    logprobs: isChat ? request.top_logprobs : request.logprobs,
+    signal,
+  };
+  const prompt = isChat ? encodeMessages(loaded, request) : request.prompt;
+  for await (const chunk of loaded.generate(prompt, options)) {
+    const delta = choice.add(chunk);
+    answer({ type: "delta", delta: isChat ? withoutEnd(delta) : delta });
   }
 }
 
-const reason = (error: unknown) => (error instanceof Error ? error.message : String(error));
-
-scope.onmessage = ({ data }) => {
-  if (data.type === "stop") stops.get(data.run)?.abort();
-  else if (data.type === "load")
-    load(data.context).catch((error) => scope.postMessage({ type: "failed", message: reason(error) }));
-  else if (loaded)
-    generate(loaded, data.run, data.request)
-      .then(() => scope.postMessage({ type: "end", run: data.run }))
-      .catch((error) => scope.postMessage({ type: "end", run: data.run, error: reason(error) }));
+scope.onmessage = async ({ data, ports }) => {
+  const port = ports[0]!;
+  const answer: Answer = (message) => port.postMessage(message);
+  const stop = new AbortController();
+  port.onmessage = () => stop.abort();
+  try {
+    if (data.type === "load") await load(data.context, answer);
+    else await generate(data.request, answer, stop.signal);
+    answer({ type: "end" });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    answer({ type: "failed", message, code: error instanceof EdgeformerError ? error.code : null });
+  }
 };

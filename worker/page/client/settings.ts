@@ -1,12 +1,11 @@
 import type { Facts } from "../shared/facts.ts";
 import { element } from "./dom.ts";
-import { ALTERNATIVES, type PageRequest } from "./page-request.ts";
+import type { SamplingFields } from "./page-request.ts";
 
 /** Controls whose value is a number of the request under the same name. */
 const NUMBERS = [
   "temperature",
   "top_p",
-  "max_tokens",
   "seed",
   "top_k",
   "min_p",
@@ -14,6 +13,12 @@ const NUMBERS = [
   "presence_penalty",
   "frequency_penalty",
 ] as const;
+
+/**
+ * Where a chat begins, if the model has no settings of its own: what SmolLM2's authors use. At 0.7 a model of this size
+ * wanders off within a sentence.
+ */
+const CHAT = { temperature: 0.2, top_p: 0.9 };
 
 const input = (id: string) => element<HTMLInputElement>(id);
 
@@ -28,44 +33,42 @@ function showValues(): void {
   }
 }
 
-/** The form's fields. */
+/** The controls beside the text: how the next one is to be chosen. */
 export class Settings {
-  /** @param onChange called after the user changed anything */
-  constructor(onChange: () => void) {
-    const form = element<HTMLFormElement>("form");
-    const prompt = element<HTMLTextAreaElement>("prompt");
-    form.addEventListener("input", (event) => {
+  constructor(facts: Facts) {
+    element("settings").addEventListener("input", (event) => {
       if (event.target === input("seed")) input("vary").checked = false;
       showValues();
-      onChange();
     });
-    for (const button of document.querySelectorAll<HTMLButtonElement>(".starters button"))
-      button.addEventListener("click", () => {
-        prompt.value = button.textContent ?? "";
-        prompt.focus();
-        onChange();
-      });
+    this.#fit(facts);
     showValues();
   }
 
   /** Fits ranges and fields to the model. */
-  fit(facts: Facts): void {
-    const most = Math.min(facts.maxTokens, facts.context - 1);
-    input("max_tokens").max = String(most);
-    for (const [name, value] of Object.entries(facts.generation)) input(name).value = String(value);
-    element("key-row").hidden = !facts.needsKey;
-    input("key").required = facts.needsKey;
-    if (!facts.hasTokenizer) {
-      element("prompt-label").textContent = "Begin with token ids";
-      element<HTMLTextAreaElement>("prompt").value = "1, 2, 3";
-      document.querySelector<HTMLElement>(".starters")!.hidden = true;
-      input("stop_text").disabled = true;
-    }
-    showValues();
+  #fit({ maxTokens, context, generation, needsKey, hasTokenizer, chat }: Facts): void {
+    const tokens = input("max_tokens");
+    tokens.max = String(Math.min(maxTokens, context - 1));
+    // The other half of a small context is the conversation's.
+    if (chat) tokens.value = String(Math.min(Number(tokens.value), context >> 1));
+    const start = { ...(chat && CHAT), ...generation };
+    for (const [name, value] of Object.entries(start)) input(name).value = String(value);
+    element("key-row").hidden = !needsKey;
+    input("key").required = needsKey;
+    input("stop_text").disabled = !hasTokenizer;
+    element("system-row").hidden = !chat;
   }
 
   get key(): string {
     return input("key").value.trim();
+  }
+
+  /** What the model is told before everything else; empty for what its template says by itself. */
+  get system(): string {
+    return input("system").value.trim();
+  }
+
+  get maxTokens(): number {
+    return Number(input("max_tokens").value);
   }
 
   /** Draws another seed, if the user wants a new one each time. */
@@ -73,23 +76,12 @@ export class Settings {
     if (input("vary").checked) input("seed").value = String(crypto.getRandomValues(new Uint32Array(1))[0]);
   }
 
-  request(facts: Facts): PageRequest {
-    const text = element<HTMLTextAreaElement>("prompt").value;
+  get sampling(): SamplingFields {
     const numbers = Object.fromEntries(NUMBERS.map((name) => [name, Number(input(name).value)])) as Record<
       (typeof NUMBERS)[number],
       number
     >;
     const stop = input("stop_text").value;
-    return {
-      prompt: facts.hasTokenizer
-        ? text
-        : text
-            .split(/[\s,]+/)
-            .filter(Boolean)
-            .map(Number),
-      ...numbers,
-      stop: stop === "" ? [] : [stop],
-      logprobs: ALTERNATIVES,
-    };
+    return { ...numbers, stop: stop === "" ? [] : [stop] };
   }
 }

@@ -36,5 +36,9 @@ export function modelFacts(
       : null,
     generation: { ...manifest.generation },
     hasTokenizer: model.tokenizer !== undefined,
+    chat:
+      manifest.chat_template !== undefined && model.tokenizer
+        ? { usesDate: manifest.chat_template.includes("strftime_now") }
+        : null,
   };
 }

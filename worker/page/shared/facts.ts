@@ -21,6 +21,8 @@ export interface Facts {
   generation: Record<string, number>;
   /** A model without a tokenizer takes and gives token ids. */
   hasTokenizer: boolean;
+  /** Of a model that chats, whether its template asks for the date; null for one that only continues texts. */
+  chat: { usesDate: boolean } | null;
   /** Most tokens of one completion. */
   maxTokens: number;
   /** Whether a key has to be sent. */

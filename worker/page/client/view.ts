@@ -1,0 +1,32 @@
+import type { Facts } from "../shared/facts.ts";
+import { element } from "./dom.ts";
+import type { PageRequest } from "./page-request.ts";
+import type { Places } from "./places.ts";
+import type { Settings } from "./settings.ts";
+
+/** What the page gives to the chat or the completion that it shows. */
+export interface Surroundings {
+  facts: Facts;
+  settings: Settings;
+  places: Places;
+  /** Says something to those who listen instead of looking. */
+  say(text: string): void;
+  /** Tells that another request would be made now. */
+  changed(): void;
+}
+
+/** A chat or a completion. */
+export interface View {
+  /** The request that "The same call from your code" spells out. */
+  request(): PageRequest;
+  /** The form was sent. */
+  submit(): void;
+  /** Ends what is being written. */
+  stop(): void;
+}
+
+/** Shows what went wrong, or that nothing is wrong any more. */
+export function showError(message?: string): void {
+  element("error").hidden = message === undefined;
+  element("error").textContent = message ?? "";
+}
