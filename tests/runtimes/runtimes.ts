@@ -8,7 +8,9 @@ import { Miniflare } from "miniflare";
 import { type Browser, chromium } from "playwright-core";
 import { bundle } from "./bundle.ts";
 
-/** What programs/conformance.mjs gives. */
+/** What programs/conformance.mjs gives: the results with each model, by its name. */
+export type Results = Record<string, Result>;
+
 export interface Result {
   completions: number;
   tokens: number;
@@ -31,9 +33,9 @@ export const EXECUTABLES = {
 
 const execute = promisify(execFile);
 
-async function command(project: string, file: string, ...args: string[]): Promise<Result> {
+async function command(project: string, file: string, ...args: string[]): Promise<Results> {
   const { stdout } = await execute(file, args, { cwd: project });
-  return JSON.parse(stdout) as Result;
+  return JSON.parse(stdout) as Results;
 }
 
 const TYPES: Record<string, string> = { js: "text/javascript", html: "text/html", json: "application/json" };
@@ -70,7 +72,7 @@ export function launchChromium(flags: string[] = []): Promise<Browser> {
   });
 }
 
-async function inChromium(project: string, entry: "onMainThread" | "inWorker"): Promise<Result> {
+async function inChromium(project: string, entry: "onMainThread" | "inWorker"): Promise<Results> {
   await bundle(project, "browser.mjs");
   const { url, server } = await serve(project);
   const browser = await launchChromium();
@@ -78,7 +80,7 @@ async function inChromium(project: string, entry: "onMainThread" | "inWorker"): 
     const page = await browser.newPage();
     await page.goto(url);
     return await page.evaluate(
-      (name) => (globalThis as unknown as Record<string, () => Promise<Result>>)[name]!(),
+      (name) => (globalThis as unknown as Record<string, () => Promise<Results>>)[name]!(),
       entry,
     );
   } finally {
@@ -124,7 +126,7 @@ export async function askWorkerd(
   }
 }
 
-async function inEdgeRuntime(project: string): Promise<Result> {
+async function inEdgeRuntime(project: string): Promise<Results> {
   const { outfile } = await bundle(project, "edge.mjs", "iife");
   const { url, server } = await serve(project);
   try {
@@ -138,7 +140,7 @@ const { node20, node22, node24, deno, bun } = EXECUTABLES;
 const DENO = ["run", "--node-modules-dir=manual", "--allow-read", "--allow-env"];
 
 /** Every runtime: runs the conformance program in the project, whose programs/ were copied to its root. */
-export const RUNTIMES: Record<string, (project: string) => Promise<Result>> = {
+export const RUNTIMES: Record<string, (project: string) => Promise<Results>> = {
   "Node.js 20": (project) => command(project, node20, "node.mjs"),
   "Node.js 22": (project) => command(project, node22, "node.mjs"),
   "Node.js 24": (project) => command(project, node24, "node.mjs"),
@@ -148,6 +150,6 @@ export const RUNTIMES: Record<string, (project: string) => Promise<Result>> = {
   "Bun, edgeformer/node": (project) => command(project, bun, "node.mjs"),
   "Chromium, page": (project) => inChromium(project, "onMainThread"),
   "Chromium, Web Worker": (project) => inChromium(project, "inWorker"),
-  workerd: async (project) => (await askWorkerd(project, "workerd.mjs", "/conformance")) as Result,
+  workerd: async (project) => (await askWorkerd(project, "workerd.mjs", "/conformance")) as Results,
   "edge-runtime": inEdgeRuntime,
 };

@@ -3,11 +3,8 @@ import { compileEngine, fetchSource, loadModel } from "edgeformer";
 import { conformance } from "./conformance.mjs";
 
 async function run() {
-  const model = await loadModel({
-    module: await compileEngine(fetch("/engine.wasm")),
-    source: fetchSource("/models/fable"),
-  });
-  return conformance(model);
+  const module = await compileEngine(fetch("/engine.wasm"));
+  return conformance((name) => loadModel({ module, source: fetchSource(`/models/${name}`) }));
 }
 
 if (typeof document === "undefined") run().then(postMessage);

@@ -1,5 +1,12 @@
-// What every runtime computes: the token ids and log-probabilities of prompts × sampling settings, as two digests.
-// Web standards only.
+// What every runtime computes, with each of the models: the token ids and log-probabilities of prompts × sampling
+// settings, as two digests. Web standards only.
+import { compileConstraint } from "edgeformer/constrain";
+
+/**
+ * The bundled model, and one without a tokenizer: Qwen3's layers with random weights, grouped queries, norms on queries
+ * and keys, and a window in every other layer.
+ */
+export const MODELS = ["fable", "grouped"];
 
 const PROMPTS = [
   "Once upon a time",
@@ -39,6 +46,13 @@ const SETTINGS = [
   },
 ];
 
+/** Answers that may only be such. */
+const CONSTRAINTS = [
+  { choice: ["the fox", "the moon", "the little robot"] },
+  { regex: "[A-Z][a-z]{2,8}( [a-z]{1,9}){3}\\." },
+  { regex: "\\d{1,3}(,\\d{1,3}){2}|none" },
+];
+
 const MAX_TOKENS = 16;
 
 async function digest(numbers) {
@@ -47,13 +61,32 @@ async function digest(numbers) {
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** A prompt as text; as ids for a model that has no tokenizer. */
+function promptFor({ tokenizer, manifest, context }, text) {
+  if (tokenizer) return text;
+  const bytes = Array.from(new TextEncoder().encode(text), (byte) => byte % manifest.recipe.vocabSize);
+  return bytes.slice(0, context - MAX_TOKENS);
+}
+
+/** Settings whose tokens the model has. */
+function settingFor({ manifest }, { logitBias, ...setting }) {
+  if (!logitBias) return setting;
+  const biases = Object.entries(logitBias).map(([id, bias]) => [id % manifest.recipe.vocabSize, bias]);
+  return { ...setting, logitBias: Object.fromEntries(biases) };
+}
+
 /** @param {import("edgeformer").Model} model */
-export async function conformance(model) {
+async function results(model) {
   const ids = [];
   const logprobs = [];
-  for (const [i, prompt] of PROMPTS.entries()) {
+  let completed = 0;
+  for (const [i, text] of PROMPTS.entries()) {
+    const prompt = promptFor(model, text);
+    const settings = SETTINGS.map((setting) => settingFor(model, setting));
+    if (model.tokenizer)
+      for (const source of CONSTRAINTS) settings.push({ constraint: compileConstraint(source) });
     const completions = await Promise.all(
-      SETTINGS.map((setting, j) =>
+      settings.map((setting, j) =>
         model.complete(prompt, { ...setting, seed: 1000 * i + j, maxTokens: MAX_TOKENS, logprobs: 5 }),
       ),
     );
@@ -62,6 +95,7 @@ export async function conformance(model) {
       for (const token of completion.logprobs)
         logprobs.push(token.logprob, ...token.top.flatMap(({ id, logprob }) => [id, logprob]));
     }
+    completed += completions.length;
     const score = await model.score(prompt, { topLogprobs: 3 });
     ids.push(...score.ids);
     logprobs.push(...score.tokenLogprobs.slice(1));
@@ -69,10 +103,25 @@ export async function conformance(model) {
       logprobs.push(...top.flatMap(({ id, logprob }) => [id, logprob]));
   }
   return {
-    completions: PROMPTS.length * SETTINGS.length,
+    completions: completed,
     tokens: ids.length,
     logprobs: logprobs.length,
     idsDigest: await digest(ids),
     logprobsDigest: await digest(logprobs),
   };
+}
+
+/**
+ * The results with each model.
+ *
+ * @param {(name: string) => Promise<import("edgeformer").Model>} open a model by its directory's name
+ */
+export async function conformance(open) {
+  const all = {};
+  for (const name of MODELS) {
+    const model = await open(name);
+    all[name] = await results(model);
+    model.dispose();
+  }
+  return all;
 }

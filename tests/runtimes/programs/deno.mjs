@@ -1,8 +1,9 @@
 import { compileEngine, fetchSource, loadModel } from "edgeformer";
 import { conformance } from "./conformance.mjs";
 
-const model = await loadModel({
-  module: await compileEngine(fetch(import.meta.resolve("edgeformer/engine.wasm"))),
-  source: fetchSource(new URL(".", import.meta.resolve("edgeformer/models/fable/model.json"))),
-});
-console.log(JSON.stringify(await conformance(model)));
+const module = await compileEngine(fetch(import.meta.resolve("edgeformer/engine.wasm")));
+const open = (name) => {
+  const manifest = import.meta.resolve(`edgeformer/models/${name}/model.json`);
+  return loadModel({ module, source: fetchSource(new URL(".", manifest)) });
+};
+console.log(JSON.stringify(await conformance(open)));

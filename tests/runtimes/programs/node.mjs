@@ -1,4 +1,6 @@
+import { dirname, join } from "node:path";
 import { bundledModel, openModel } from "edgeformer/node";
 import { conformance } from "./conformance.mjs";
 
-console.log(JSON.stringify(await conformance(await openModel(bundledModel()))));
+const models = dirname(bundledModel());
+console.log(JSON.stringify(await conformance((name) => openModel(join(models, name)))));

@@ -4,8 +4,12 @@ import { conformance } from "./conformance.mjs";
 
 export default {
   async fetch(_request, env) {
-    const source = fetchSource("https://model/models/fable", (url) => env.FILES.fetch(url));
-    const model = await loadModel({ module: engine, source, pause: () => scheduler.wait(0) });
-    return Response.json(await conformance(model));
+    const open = (name) =>
+      loadModel({
+        module: engine,
+        source: fetchSource(`https://model/models/${name}`, (url) => env.FILES.fetch(url)),
+        pause: () => scheduler.wait(0),
+      });
+    return Response.json(await conformance(open));
   },
 };
