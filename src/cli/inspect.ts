@@ -7,6 +7,7 @@ import { EdgeformerError } from "../errors.ts";
 import type { GenerationConfig } from "../format/generation.ts";
 import type { ChainPlan, Fidelity, Manifest } from "../format/manifest.ts";
 import { drawChain } from "./chain-drawing.ts";
+import { describeMatrices } from "./describe-matrices.ts";
 import { formatBytes } from "./progress.ts";
 import { oneLine } from "./terminal.ts";
 
@@ -110,7 +111,7 @@ export function describeFidelity(fidelity: Fidelity): string {
 /** Whether and how a model fits an isolate, as one line. */
 export function describeIsolate(isolate: IsolateMemory | null, { recipe }: Manifest | Inspection): string {
   if (!isolate)
-    return "does not fit a 128 MB isolate: use a smaller model there or one in four bits (a Q4_1 GGUF file of SmolLM2-135M fits), or run this one in Node.js";
+    return "does not fit a 128 MB isolate: convert it with --fit 108MB or --bits 4, or from a four-bit GGUF file, take a smaller model, share it out (edgeformer split), or run it in Node.js";
   const { context, kvBlocks, bytes, totalBytes } = isolate;
   const extent = context === recipe.maxPositions ? "its full context" : `a context of ${context} tokens`;
   return `fits a 128 MB isolate at ${extent}: ${formatBytes(bytes)} of WebAssembly memory with ${kvBlocks} KV blocks of ${BLOCK_POSITIONS} tokens, about ${formatBytes(totalBytes)} with JavaScript`;
@@ -171,6 +172,7 @@ export function describeModel(inspection: Inspection): string {
       `${formatBytes(inspection.weightBytes)} in ${inspection.parts} ${inspection.parts === 1 ? "file" : "files"}, ${((inspection.weightBytes * 8) / inspection.parameters).toFixed(2)} bits a parameter`,
     ],
     ["kinds", describeKinds(inspection)],
+    ...describeMatrices(inspection.tensors).map(([name, text]): [string, string] => [`  ${name}`, text]),
     [
       "source",
       provenance.revision === null
