@@ -5,7 +5,14 @@ import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
 import type * as z from "zod";
-import { fetchSource, loadModel, type Model, type ModelSource, type SharingOptions } from "../src/index.ts";
+import {
+  fetchSource,
+  type LoadOptions,
+  loadModel,
+  type Model,
+  type ModelSource,
+  type SharingOptions,
+} from "../src/index.ts";
 import { dropBody, readBody } from "./body.ts";
 import { type Env, readConfig } from "./config.ts";
 import type { RequestContext, WorkerEnv } from "./context.ts";
@@ -36,6 +43,8 @@ export interface WorkerOptions {
   engineDigest?: string;
   /** Where the model directory is. [the root of the `ASSETS` binding] */
   source?: (env: Env) => ModelSource;
+  /** Makes the model. [loadModel] */
+  load?: (options: LoadOptions) => Promise<Model>;
   /** What `GET /` shows, made by worker/page/build.mjs. [no page] */
   page?: PageFiles;
 }
@@ -52,7 +61,7 @@ const versioned = (path: string) => [`/v1${path}`, path];
 
 /** The HTTP endpoint around one model. Everything in it is per isolate; nothing is computed before a request. */
 export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
-  const { engineDigest = "" } = options;
+  const { engineDigest = "", load = loadModel } = options;
   // A slash at a path's end makes no other path.
   const app = new Hono<WorkerEnv>({ strict: false });
   const host = new ModelHost();
@@ -87,7 +96,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
       retryMs: config.LOAD_RETRY_MS,
       keepAlive: (promise) => c.executionCtx.waitUntil(promise),
       load: (onProgress, signal) =>
-        loadModel({
+        load({
           module: options.engine,
           source: source(c.env),
           context: config.CONTEXT,

@@ -10,6 +10,8 @@ export interface FirstStageOptions {
   to: number;
   hiddenSize: number;
   version: string;
+  /** Names the chain, where one stage serves several. */
+  chain: string;
   /** Makes a name that no other session has. */
   newSession: () => string;
   /** The stage behind; undefined where there is one stage only. */
@@ -28,8 +30,6 @@ export class FirstStage implements StageChain<Float32Array> {
   readonly #stage: EngineStage;
   #session = "";
   #batches = 0;
-  /** Names of the other stages' instances, in their order. */
-  instances: readonly string[] = [];
 
   constructor(engine: Engine, options: FirstStageOptions) {
     this.#engine = engine;
@@ -38,9 +38,9 @@ export class FirstStage implements StageChain<Float32Array> {
   }
 
   async open(): Promise<void> {
-    const { next, version, newSession } = this.#options;
+    const { next, version, chain, newSession } = this.#options;
     const session = newSession();
-    this.instances = (await next?.open({ version, stage: 1, session })) ?? [];
+    await next?.open({ version, stage: 1, chain, session });
     this.#session = session;
     this.#batches = 0;
   }

@@ -36,7 +36,7 @@ export class LayerStage implements StageLink {
     this.#options = options;
   }
 
-  async open({ version, stage, session }: StageOpening): Promise<string[]> {
+  async open({ version, stage, chain, session }: StageOpening): Promise<string[]> {
     const { span, stages, instance, next } = this.#options;
     if (stage !== span.index)
       refuse(`stage ${span.index + 1} was called as stage ${stage + 1}: the bindings are in the wrong order`);
@@ -53,7 +53,7 @@ export class LayerStage implements StageLink {
       );
     this.#session = session;
     this.#batches = 0;
-    const behind = await next?.open({ version, stage: stage + 1, session });
+    const behind = await next?.open({ version, stage: stage + 1, chain, session });
     return [instance, ...(behind ?? [])];
   }
 

@@ -19,8 +19,8 @@ import type { StageLink } from "./stage-message.ts";
 export interface StageOptions extends Omit<LoadOptions, "context" | "maxSequences" | "kvBlocks"> {
   /** The stage behind; undefined for the last. */
   next: StageLink | undefined;
-  /** SHA-256 of the engine's bytes: stages with other engines could differ in a bit. [not compared] */
-  engineDigest?: string;
+  /** Names the engine: stages with other ones could differ in a bit. [not compared] */
+  engineId?: string;
 }
 
 /** A stage's share of a model directory. */
@@ -36,9 +36,9 @@ interface Share {
 }
 
 /** Names what all stages of a chain must agree on: every bit of the weights, the cuts, the memory, the engine. */
-async function chainVersion(manifest: Manifest, plan: ChainPlan, engineDigest = ""): Promise<string> {
+async function chainVersion(manifest: Manifest, plan: ChainPlan, engineId = ""): Promise<string> {
   const { architecture, config, tensors, parts } = manifest;
-  const text = JSON.stringify([architecture, config, tensors, parts, plan, engineDigest]);
+  const text = JSON.stringify([architecture, config, tensors, parts, plan, engineId]);
   return toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))));
 }
 
@@ -67,7 +67,7 @@ async function shareOf(options: StageOptions, index: number): Promise<Share> {
     model: stageLayout(manifest, span),
     memory: planStage(manifest, span, plan),
     parts: stageParts(manifest, spans, index),
-    version: await chainVersion(manifest, plan, options.engineDigest),
+    version: await chainVersion(manifest, plan, options.engineId),
   };
 }
 
@@ -91,11 +91,14 @@ export async function loadLayerStage(
 /**
  * Loads the first stage: a model that computes its other layers elsewhere.
  *
+ * @param chain names the chain, where one stage serves several
  * @param newSession makes a name that no other session has
  * @throws EdgeformerError as loadModel does
  */
-export async function loadFirstStage(options: StageOptions & { newSession: () => string }): Promise<Model> {
-  const { next, newSession, source, signal } = options;
+export async function loadFirstStage(
+  options: StageOptions & { chain?: string; newSession: () => string },
+): Promise<Model> {
+  const { next, chain = "", newSession, source, signal } = options;
   const { manifest, model, memory, parts, span, spans, version } = await shareOf(options, 0);
   if ((next === undefined) !== (spans.length === 1))
     throw new EdgeformerError(
@@ -108,7 +111,7 @@ export async function loadFirstStage(options: StageOptions & { newSession: () =>
   const tokenizer = await loadTable(source, manifest, signal);
   const engine = await loadWeights(options, { model, plan: memory, parts });
   const { hiddenSize } = manifest.recipe;
-  const stage = new FirstStage(engine, { to: span.to, hiddenSize, version, newSession, next });
+  const stage = new FirstStage(engine, { to: span.to, hiddenSize, version, chain, newSession, next });
   const scheduler = new Scheduler({ ...memory, maxBatches: spans.length }, options);
   const stepper = new Pipeline(scheduler, stage, options.pause ?? (async () => {}));
   return new Model(manifest, { engine, stepper }, tokenizer, options.fastForward);

@@ -6,6 +6,8 @@ export interface StageOpening {
   version: string;
   /** Which stage this is for, from 1. */
   stage: number;
+  /** Names the chain: its stages are other objects than those of a chain of another name. */
+  chain: string;
   /** A name that no other opening has. What comes under another one is refused from now on. */
   session: string;
 }

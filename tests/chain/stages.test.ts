@@ -22,7 +22,7 @@ afterAll(() => cut.remove());
 async function stage(
   index: number,
   next?: StageLink,
-  options: { engineDigest?: string } = {},
+  options: { engineId?: string } = {},
 ): Promise<LayerStage> {
   const source = directorySource(cut.directory(index + 1));
   return loadLayerStage({
@@ -84,7 +84,7 @@ describe("a handshake", () => {
     } finally {
       await other.remove();
     }
-    expect(await refusal(await stage(1, await stage(2), { engineDigest: "00" }))).toMatchObject({
+    expect(await refusal(await stage(1, await stage(2), { engineId: "00" }))).toMatchObject({
       code: "invalid_model",
     });
     await expect(
@@ -126,7 +126,7 @@ describe("a message", () => {
     const source = directorySource(cut.directory(1));
     const first = await loadFirstStage({ module, source, next: spy, newSession: () => "one" });
     await first.complete([1], { maxTokens: 1 }).catch(() => {});
-    expect(await last.open({ version: versions[0]!, stage: 2, session: "one" })).toEqual(["2"]);
+    expect(await last.open({ version: versions[0]!, stage: 2, chain: "", session: "one" })).toEqual(["2"]);
     return last;
   }
 

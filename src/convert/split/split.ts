@@ -5,6 +5,7 @@ import type { Manifest } from "../../format/manifest.ts";
 import { loadManifest } from "../../loading/load.ts";
 import { directorySource } from "../../node/index.ts";
 import { cutModel } from "./cut-model.ts";
+import { writeProject } from "./project.ts";
 
 /** Refuses an output directory with something in it. */
 async function makeEmpty(out: string): Promise<void> {
@@ -26,7 +27,7 @@ async function makeEmpty(out: string): Promise<void> {
 }
 
 /**
- * Shares a model directory out over isolates: plans the stages and writes the model directory of each.
+ * Shares a model directory out over isolates: plans the stages, and writes the model directory and the Worker of each.
  *
  * @param out a directory that does not exist or is empty
  * @throws EdgeformerError `unsupported_model` when it does not fit, `invalid_option`, `invalid_model`
@@ -37,7 +38,9 @@ export async function split(directory: string, out: string, options: ChainOption
   const plan = planChain(manifest, options);
   await makeEmpty(out);
   try {
-    return await cutModel(source, manifest, plan, out);
+    const cut = await cutModel(source, manifest, plan, out);
+    await writeProject(out, manifest.name, plan.cuts.length + 1);
+    return cut;
   } catch (error) {
     await rm(out, { recursive: true });
     throw error;

@@ -1,0 +1,3 @@
+import { createFront } from "../../../worker/chain/index.ts";
+
+export default createFront();

@@ -1,0 +1,6 @@
+/** @module edgeformer/chain */
+
+export type { ChainEnv, ChainOptions } from "./chain-config.ts";
+export { createCoordinator } from "./coordinator-object.ts";
+export { createFront } from "./front.ts";
+export { createStage } from "./stage-object.ts";
