@@ -311,6 +311,29 @@ describe.runIf(canRun)("the page of a model that chats", () => {
     expect(await page.inputValue("#prompt")).toBe("word ".repeat(200).trim());
   });
 
+  test("fetches nothing of the model unasked, and stops fetching when told to", async () => {
+    const { page, requests } = await enter();
+    await ask(page, "Who are you?");
+    const ofModel = () => requests.filter((url) => /run(ner)?\.js|engine|\/page\/model\//.test(url));
+    expect(ofModel()).toEqual([]);
+    const offer = await page.textContent("#local-hint");
+    expect(offer).toMatch(/^Fetches 11\.8 MB of weights, once\./);
+    await page.context().route("**/weights.*", () => {});
+    await page.check("#local");
+    await page.locator("#local-hint", { hasText: /^Fetching 11\.8 MB; / }).waitFor();
+    await expect.poll(ofModel).toContainEqual(expect.stringContaining("/page/model/weights."));
+    // Until the model is here, the server answers.
+    await ask(page, "And who am I?");
+    expect(await page.locator(".note").last().textContent()).toContain("the server");
+    await page.uncheck("#local");
+    await page.locator("#local-hint", { hasText: offer! }).waitFor();
+    expect(await page.locator("#local-progress").isVisible()).toBe(false);
+    await page.context().unroute("**/weights.*");
+    await runInBrowser(page);
+    await ask(page, "Go on.");
+    expect(await page.locator(".note").last().textContent()).toContain("this browser");
+  });
+
   test("writes the same answers in the browser, where the context is full too", async () => {
     const { page, complaints, requests } = await enter(narrow);
     await fill(page);

@@ -34,6 +34,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 /** What opening the page costs; the model and what runs it in the browser come only when asked for. */
 const PAGE = ["/", "/page/style.css", "/page/app.js"];
 const CLOSED = [
+  "/page/local-run.js",
   "/page/runner.js",
   "/page/engine.wasm",
   "/page/model/model.json",
@@ -118,7 +119,7 @@ describe.runIf(canRun)("serving the page", () => {
   });
 
   test("with PUBLIC_MODEL gives out the model's files and no others, within the rate limit", async () => {
-    const { url } = await start({ vars: { PUBLIC_MODEL: "true" }, rateLimit: 8 });
+    const { url } = await start({ vars: { PUBLIC_MODEL: "true" }, rateLimit: CLOSED.length + 3 });
     for (const path of CLOSED) expect((await fetch(new URL(path, url))).status, path).toBe(200);
     for (const path of ["/page/model/README.md", "/page/model/..%2fmodel.json"])
       expect((await fetch(new URL(path, url))).status, path).toBe(404);
@@ -155,6 +156,7 @@ describe.runIf(canRun)("serving the page", () => {
   test("loads it after all when asked again", async () => {
     let isGone = true;
     const { url } = await start({
+      vars: { LOAD_RETRY_MS: "0" },
       files: async (path) =>
         isGone
           ? new Response("gone", { status: 404 })

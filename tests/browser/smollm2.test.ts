@@ -40,7 +40,7 @@ describe.runIf(canRun && !("missing" in wheel))("a conversation with SmolLM2-135
 
     await page.click("#clear");
     expect(await page.textContent("#local-hint")).toMatch(/^Fetches 9\d\.\d MB of weights/);
-    expect(requests.filter((url) => /runner|engine|\/model\//.test(url))).toEqual([]);
+    expect(requests.filter((url) => /run(ner)?\.js|engine|\/model\//.test(url))).toEqual([]);
     await runInBrowser(page);
     expect(await talk()).toEqual(served);
     const verdicts = await page.locator(".verdict").allTextContents();

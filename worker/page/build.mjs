@@ -41,10 +41,11 @@ function shortenProperties(css) {
 
 /** Every file of the page, by path: `{ type, body, binary, etag }`. */
 export async function pageFiles() {
-  const [html, style, app, runner, engine] = await Promise.all([
+  const [html, style, app, localRun, runner, engine] = await Promise.all([
     readFile(here("client/index.html"), "utf8"),
     bundle("client/style.css"),
     bundle("client/page.ts"),
+    bundle("client/local-run.ts"),
     bundle("client/runner.ts"),
     readFile(root("build/engine.wasm")),
   ]);
@@ -58,6 +59,7 @@ export async function pageFiles() {
     "/": file("text/html; charset=utf-8", Buffer.from(minifyHtml(html))),
     "/page/style.css": file("text/css; charset=utf-8", Buffer.from(shortenProperties(style.toString()))),
     "/page/app.js": file("text/javascript; charset=utf-8", app),
+    "/page/local-run.js": file("text/javascript; charset=utf-8", localRun),
     "/page/runner.js": file("text/javascript; charset=utf-8", runner),
     "/page/engine.wasm": file("application/wasm", engine, true),
   };

@@ -10,14 +10,19 @@ export class AnswerError extends Error {
   }
 }
 
+/** The code of an error: the page's scripts are bundled apart, and each has an AnswerError of its own. */
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : null;
+}
+
 /** Whether a conversation or a text was refused because it does not fit the context. Both ends call it the same. */
 export function isContextFull(error: unknown): boolean {
-  return error instanceof AnswerError && error.code === "context_length_exceeded";
+  return codeOf(error) === "context_length_exceeded";
 }
 
 /** Whether the server wants another API key. */
 export function isKeyRefused(error: unknown): boolean {
-  return error instanceof AnswerError && error.code === "invalid_api_key";
+  return codeOf(error) === "invalid_api_key";
 }
 
 /** An error as a sentence for the reader. */

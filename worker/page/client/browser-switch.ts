@@ -1,7 +1,10 @@
 import type { Facts } from "../shared/facts.ts";
 import { explain } from "./answer-error.ts";
-import { BrowserModel } from "./browser-model.ts";
 import { bytes, element } from "./dom.ts";
+import type { Place } from "./place.ts";
+
+/** local-run.ts, bundled by itself. The name is no literal, so that the bundler leaves the import alone. */
+const LOCAL_RUN: string = "/page/local-run.js";
 
 /**
  * The switch "Run in this browser". It says how much it fetches; nothing of the model is fetched before it is turned on, and
@@ -13,7 +16,7 @@ export class BrowserSwitch {
   readonly #progress = element<HTMLProgressElement>("local-progress");
   readonly #facts: Facts;
   readonly #say: (text: string) => void;
-  #loaded: BrowserModel | undefined;
+  #loaded: Place | undefined;
   #loading: AbortController | undefined;
 
   /** @param say says something to those who listen instead of looking */
@@ -25,8 +28,8 @@ export class BrowserSwitch {
     this.#input.addEventListener("change", () => void this.#turned());
   }
 
-  /** The model, where it is here and the switch is on. */
-  get model(): BrowserModel | undefined {
+  /** This browser, where the model is here and the switch is on. */
+  get place(): Place | undefined {
     return this.#input.checked ? this.#loaded : undefined;
   }
 
@@ -49,7 +52,13 @@ export class BrowserSwitch {
     this.#progress.removeAttribute("value");
     this.#hint.textContent = `Fetching ${bytes(this.#facts.weightBytes)}; until they are here the server answers. Turn it off to stop.`;
     try {
-      this.#loaded = await BrowserModel.load(this.#facts.context, this.#show, loading.signal);
+      const { BrowserModel, showVerdict } = (await import(LOCAL_RUN)) as typeof import("./local-run.ts");
+      const model = await BrowserModel.load(this.#facts.context, this.#show, loading.signal);
+      this.#loaded = {
+        name: "this browser",
+        generate: (request, signal) => model.generate(request, signal),
+        showVerdict,
+      };
       this.#hint.textContent = "Loaded: the next text is written here, and then compared with the server's.";
     } catch (error) {
       // One that was turned off may have been turned on again since.

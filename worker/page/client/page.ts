@@ -7,7 +7,7 @@ import { CompletionView } from "./completion-view.ts";
 import { element } from "./dom.ts";
 import { getJson } from "./endpoint.ts";
 import { showFacts, showStandIn } from "./facts-view.ts";
-import { Places } from "./places.ts";
+import { serverPlace } from "./place.ts";
 import { Settings } from "./settings.ts";
 import { CallTabs } from "./tabs.ts";
 import { showError, type View } from "./view.ts";
@@ -26,11 +26,12 @@ function show(facts: Facts): void {
   element("view").replaceChildren(template.content.cloneNode(true));
   document.body.classList.toggle("chats", facts.chat !== null);
   const settings = new Settings(facts);
-  const places = new Places(() => settings.key, new BrowserSwitch(facts, say));
+  const server = serverPlace(() => settings.key);
+  const browser = new BrowserSwitch(facts, say);
   const changed = () => {
     if (view) tabs.show(calls(location.origin, facts, view.request()));
   };
-  view = new (facts.chat ? ChatView : CompletionView)({ facts, settings, places, say, changed });
+  view = new (facts.chat ? ChatView : CompletionView)({ facts, settings, server, browser, say, changed });
   form.addEventListener("input", changed);
   changed();
   showFacts(facts);

@@ -2,7 +2,7 @@ import type { Delta } from "../../openai/wire/choice.ts";
 import { explain } from "./answer-error.ts";
 import { compare } from "./compare.ts";
 import type { PageRequest } from "./page-request.ts";
-import type { Place } from "./places.ts";
+import type { Generate } from "./place.ts";
 
 /**
  * Asks the server for what this browser has written, and says in an element whether it is the same.
@@ -13,7 +13,7 @@ export async function showVerdict(
   verdict: HTMLElement,
   request: PageRequest,
   local: Delta[],
-  server: Place,
+  server: Generate,
   signal: AbortSignal,
 ): Promise<string> {
   const write = (text: string, className = "") => {
@@ -25,7 +25,7 @@ export async function showVerdict(
   write("Asking the server for the same text…");
   try {
     const remote: Delta[] = [];
-    for await (const delta of server.generate(request, signal)) remote.push(delta);
+    for await (const delta of server(request, signal)) remote.push(delta);
     const { identical, tokens, firstDifference } = compare(local, remote);
     return identical
       ? write(`Identical to the server's: ${tokens} tokens, every probability equal to the last bit.`, "same")

@@ -1,14 +1,16 @@
 import type { Facts } from "../shared/facts.ts";
+import type { BrowserSwitch } from "./browser-switch.ts";
 import { element } from "./dom.ts";
 import type { PageRequest } from "./page-request.ts";
-import type { Places } from "./places.ts";
+import type { Place } from "./place.ts";
 import type { Settings } from "./settings.ts";
 
 /** What the page gives to the chat or the completion that it shows. */
 export interface Surroundings {
   facts: Facts;
   settings: Settings;
-  places: Places;
+  server: Place;
+  browser: BrowserSwitch;
   /** Says something to those who listen instead of looking. */
   say(text: string): void;
   /** Tells that another request would be made now. */

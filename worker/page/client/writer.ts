@@ -2,9 +2,8 @@ import type { Delta } from "../../openai/wire/choice.ts";
 import { explain, isContextFull, isKeyRefused } from "./answer-error.ts";
 import { element } from "./dom.ts";
 import type { PageRequest } from "./page-request.ts";
-import type { Place } from "./places.ts";
+import type { Place } from "./place.ts";
 import { Stopwatch } from "./stopwatch.ts";
-import { showVerdict } from "./verdict.ts";
 import { type Surroundings, showError } from "./view.ts";
 
 /** A text to be written. */
@@ -48,10 +47,10 @@ export class Writer {
 
   /** Writes a text to its end, and compares it with the server's if it was written elsewhere. */
   async write(writing: Writing): Promise<void> {
-    const { settings, places, say } = this.#around;
+    const { settings, server, browser, say } = this.#around;
     const controller = new AbortController();
     const { signal } = controller;
-    const place = places.current;
+    const place = browser.place ?? server;
     const watch = new Stopwatch();
     this.#setRunning(controller);
     showError();
@@ -64,8 +63,8 @@ export class Writer {
       const request = await this.#stream(writing, place, watch, received, signal);
       const outcome = received.at(-1)?.finishReason ?? null;
       say(writing.end(watch, outcome));
-      if (place !== places.server && outcome)
-        say(await showVerdict(writing.verdict, request, received, places.server, signal));
+      if (place.showVerdict && outcome)
+        say(await place.showVerdict(writing.verdict, request, received, server.generate, signal));
     } catch (error) {
       const told = writing.end(watch, signal.aborted ? "stopped" : "failed");
       if (signal.aborted) say(told);
@@ -108,7 +107,7 @@ export class Writer {
     this.#running = controller;
     start.hidden = controller !== undefined;
     stop.hidden = controller === undefined;
-    this.#around.places.locked = controller !== undefined;
+    this.#around.browser.locked = controller !== undefined;
     if (focused) (controller ? stop : start).focus();
   }
 }

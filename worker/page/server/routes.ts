@@ -92,7 +92,7 @@ function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array>
 
 /** `GET /`: a page to try the model, and what it needs to run the model in the browser. */
 export function mountPage(app: Hono<WorkerEnv>, { files, engineDigest, modelOf, source }: PageOptions): void {
-  const closed = new Set(["/page/engine.wasm", "/page/runner.js"]);
+  const closed = new Set(["/page/engine.wasm", "/page/local-run.js", "/page/runner.js"]);
   for (const [path, file] of Object.entries(files))
     app.get(path, async (c) => {
       if (closed.has(path)) refuseModel(c);
