@@ -1,5 +1,5 @@
-import { execFile } from "node:child_process";
-import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { execFile, spawn } from "node:child_process";
+import { cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
@@ -52,6 +52,7 @@ describe("what is in the package", () => {
       /^src\/engine\.wasm\.d\.ts$/,
       /^models\/fable\/(model\.json|tokenizer\.bin|weights\.00\.bin|README\.md)$/,
       /^dist\/(assembly|src|worker)\/[\w/-]+(\.js|\.js\.map|\.d\.ts)$/,
+      /^dist\/src\/cli\/LICENSES\.txt$/,
     ];
     expect(files.filter((file) => !expected.some((pattern) => pattern.test(file)))).toEqual([]);
     for (const pattern of expected)
@@ -62,7 +63,9 @@ describe("what is in the package", () => {
   });
 
   test("each module has its declarations, and a map that holds its source", async () => {
-    const modules = files.filter((file) => file.endsWith(".js"));
+    const isLibrary = (file: string) => !/^(dist\/src\/cli|build)\//.test(file);
+    const modules = files.filter((file) => file.endsWith(".js") && isLibrary(file));
+    expect(modules.length).toBeGreaterThan(100);
     for (const module of modules) {
       expect(files).toContain(module.replace(/js$/, "d.ts"));
       const map = JSON.parse(await readFile(join(installed, `${module}.map`), "utf8")) as {
@@ -70,6 +73,10 @@ describe("what is in the package", () => {
       };
       expect(map.sourcesContent?.join("").length, module).toBeGreaterThan(0);
     }
+  });
+
+  test("has no modules that only its own command line imports", () => {
+    expect(files.filter((file) => /^dist\/(src\/(convert|pull)|worker\/node)\//.test(file))).toEqual([]);
   });
 
   test("every export leads to a file", async () => {
@@ -148,6 +155,80 @@ describe("what is in the package", () => {
       ["bundler", "esnext"],
     ] as const)
       await expect(check(resolution, module)).resolves.toMatchObject({ stdout: "" });
+  });
+});
+
+describe("what installing it brings", () => {
+  test("what the core and the Worker need, and nothing of the command line's", async () => {
+    const { packages } = JSON.parse(await readFile(join(project, "package-lock.json"), "utf8")) as {
+      packages: Record<string, unknown>;
+    };
+    const names = Object.keys(packages).filter((path) => path !== "");
+    expect(names.map((path) => path.replace("node_modules/", "")).sort()).toEqual([
+      "@assemblyscript/loader",
+      "@huggingface/jinja",
+      "edgeformer",
+      "hono",
+      "zod",
+    ]);
+  });
+
+  test("tarball ≤ 7.5 MB, ≤ 3 MB unpacked beside the bundled model, command line ≤ 600 KB", async () => {
+    const sizes = await Promise.all(
+      (await filesOf(installed)).map(async (file) => ({
+        file,
+        bytes: (await stat(join(installed, file))).size,
+      })),
+    );
+    const sum = (pattern: RegExp) =>
+      sizes.filter(({ file }) => pattern.test(file)).reduce((total, { bytes }) => total + bytes, 0);
+    const found = {
+      tarball: { bytes: (await stat(tarball)).size, limit: 7_500_000 },
+      "unpacked, without the model": { bytes: sum(/^(?!models\/)/), limit: 3_000_000 },
+      "command line": { bytes: sum(/^dist\/src\/cli\//), limit: 600_000 },
+    };
+    console.table(found);
+    for (const [name, { bytes, limit }] of Object.entries(found))
+      expect(bytes, name).toBeLessThanOrEqual(limit);
+  });
+});
+
+describe("the command line, from the package alone", () => {
+  const environment = { ...process.env, EDGEFORMER_HOME: join(project, "empty-cache") };
+  const edgeformer = (...args: string[]) =>
+    run("npx", ["--no", "edgeformer", ...args], { cwd: project, env: environment });
+
+  test("converts, shows and generates", async () => {
+    const out = join(project, "converted");
+    await edgeformer("convert", join(ROOT, "tests/fixtures/odd-gpt2"), "--out", out);
+    expect((await edgeformer("inspect", out)).stdout).toContain("gpt2");
+    const generated = await edgeformer("generate", "--model", out, "--tokens", "1,2,3", "--max-tokens", "4");
+    expect(generated.stdout).toMatch(/^\d+(,\d+)*\n$/);
+    expect((await edgeformer("pull", "--list")).stdout).toContain("SmolLM2-135M-Instruct");
+  });
+
+  test("serves the page and the model", async () => {
+    const server = spawn("npx", ["--no", "edgeformer", "serve", "--offline", "--port", "0"], {
+      cwd: project,
+      env: environment,
+      detached: true,
+    });
+    try {
+      let told = "";
+      const origin = await new Promise<string>((resolve, reject) => {
+        server.stderr.on("data", (chunk) => {
+          told += String(chunk);
+          const found = / is served at (\S+)/.exec(told);
+          if (found) resolve(found[1]!);
+        });
+        server.once("exit", () => reject(new Error(told)));
+      });
+      expect(await (await fetch(origin)).text()).toContain("<html");
+      const body = JSON.stringify({ prompt: "Once upon a time", max_tokens: 4 });
+      expect((await fetch(`${origin}/v1/completions`, { method: "POST", body })).status).toBe(200);
+    } finally {
+      process.kill(-server.pid!, "SIGTERM");
+    }
   });
 });
 
