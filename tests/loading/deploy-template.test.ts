@@ -145,7 +145,8 @@ describe("docs/deploy.md's variant with R2", () => {
       `${withoutAssets}\n${await documented("[[r2_buckets]]")}`,
     );
     await writeFile(join(project, "worker.js"), await documented("bucketSource"));
-    const { complete } = await serve({ r2Buckets: ["MODELS"] });
+    // A failed load is tried again at once here, so that the test need not wait.
+    const { complete } = await serve({ r2Buckets: ["MODELS"], bindings: { LOAD_RETRY_MS: "0" } });
     const bucket = await miniflare!.getR2Bucket("MODELS");
     const put = async (file: string, bytes: Uint8Array) =>
       void (await bucket.put(`my-model/v1/${file}`, new Uint8Array(bytes).buffer));
