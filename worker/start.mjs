@@ -7,9 +7,9 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { resolve } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { unstable_startWorker } from "wrangler";
 
 const DEFAULT_MODEL = "SmolLM2-135M-Instruct";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -50,21 +50,26 @@ async function checkPort(port) {
 const { model, port, offline } = readFlags();
 const origin = `http://localhost:${port}`;
 
-/** The process that is running for this one. */
-let child;
+/** What a signal ends. */
+let end = () => {};
 let interrupted = false;
 for (const signal of ["SIGINT", "SIGTERM"])
   process.on(signal, () => {
     interrupted = true;
-    child?.kill(signal);
+    end();
   });
 
 /** The directory of a model that has a name; undefined, after a line that says why, if it cannot be had. */
 async function pull(name) {
-  child = spawn(process.execPath, ["dist/src/cli/main.js", "pull", name, ...(offline ? ["--offline"] : [])], {
-    cwd: ROOT,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    ["dist/src/cli/main.js", "pull", name, ...(offline ? ["--offline"] : [])],
+    {
+      cwd: ROOT,
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  end = () => child.kill();
   let directory = "";
   child.stdout.on("data", (chunk) => {
     directory += chunk;
@@ -99,38 +104,43 @@ async function readManifest(directory) {
 await checkPort(port);
 const { directory, standInFor } = await chooseModel();
 const { name, chat_template } = await readManifest(directory);
-child = spawn(
-  process.execPath,
-  [
-    "node_modules/wrangler/bin/wrangler.js",
-    "dev",
-    ...["--port", port, "--assets", directory],
-    "--show-interactive-dev-session=false",
-    // The usual one may be in use.
-    ...["--inspector-port", "0"],
+// Without this, wrangler looks up where this machine is, and reports a failure when it is offline.
+Object.assign(process.env, { CLOUDFLARE_CF_FETCH_ENABLED: "false", WRANGLER_SEND_METRICS: "false" });
+const text = (value) => ({ type: "plain_text", value });
+const worker = await unstable_startWorker({
+  config: resolve(ROOT, "wrangler.toml"),
+  assets: directory,
+  bindings: {
     // On this machine the page may run the model in the browser. A deployment does not give its weights away.
-    ...["--var", "PUBLIC_MODEL:true", ...(standInFor ? [`STAND_IN_FOR:${standInFor}`] : [])],
-  ],
-  {
-    cwd: ROOT,
-    stdio: "inherit",
-    // Without this, wrangler looks up where this machine is, and reports a failure when it is offline.
-    env: { ...process.env, CLOUDFLARE_CF_FETCH_ENABLED: "false", WRANGLER_SEND_METRICS: "false" },
+    PUBLIC_MODEL: text("true"),
+    ...(standInFor && { STAND_IN_FOR: text(standInFor) }),
   },
-);
-child.on("exit", (code) => process.exit(code ?? 0));
+  dev: {
+    server: { hostname: "localhost", port: Number(port) },
+    // `wrangler dev` has no switch for it, and its inspector is told of each piece of the weights that the Worker reads.
+    inspector: false,
+    watch: false,
+    persist: false,
+  },
+});
+
+async function stop(code) {
+  await worker.dispose();
+  process.exit(code);
+}
+end = () => void stop(0);
+if (interrupted) await stop(130);
 
 // The first request loads the model. This is the first one, so that no visitor has to wait for the load.
-let ready;
-while (!(ready = await fetch(`${origin}/ready`).catch(() => undefined))) await setTimeout(100);
-if (!ready.ok) {
-  const { error } = await ready.json();
-  console.error(`npm start: ${error.message}`);
-  child.removeAllListeners("exit").on("exit", () => process.exit(1));
-  child.kill("SIGTERM");
-} else {
+await worker.ready;
+const ready = await fetch(`${origin}/ready`);
+if (ready.ok) {
   const call = chat_template
     ? `${origin}/v1/chat/completions -d '{"messages": [{"role": "user", "content": "What is the capital of France?"}], "stream": true}'`
     : `${origin}/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 120, "stream": true}'`;
   console.log(`\n${name} is ready. Open ${origin} or try:\n  curl -N ${call}\n`);
+} else {
+  const { error } = await ready.json();
+  console.error(`npm start: ${error.message}`);
+  await stop(1);
 }
