@@ -1,8 +1,11 @@
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
+import { given } from "../../src/given.ts";
 import type { CutModel } from "./local-chain.ts";
 
 const WORKERS = ["front", "coordinator", "faulty-stage"] as const;
@@ -104,13 +107,19 @@ export class WorkerdChain {
     return this.#miniflare.ready;
   }
 
-  async post(path: string, body: unknown, init: RequestInit = {}): Promise<Response> {
-    const request = { method: "POST", body: JSON.stringify(body), ...init };
+  /** A request on a connection of its own: workerd closes those that it keeps at moments that a client cannot know. */
+  async post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
     const url = new URL(path, await this.url);
-    return fetch(url, request).catch((error: { cause?: { code?: string } }) => {
-      // The connection that it took was just being closed behind an answer; another one is as good.
-      if (error.cause?.code === "UND_ERR_SOCKET") return fetch(url, request);
-      throw error;
+    const options = { method: "POST", agent: false, ...given({ signal }) } as const;
+    const message = await new Promise<IncomingMessage>((resolve, reject) => {
+      request(url, options, resolve).on("error", reject).end(JSON.stringify(body));
+    });
+    return new Response(Readable.toWeb(message) as ReadableStream<Uint8Array>, {
+      status: message.statusCode!,
+      headers: Object.entries(message.headers).map(([name, value]): [string, string] => [
+        name,
+        String(value),
+      ]),
     });
   }
 

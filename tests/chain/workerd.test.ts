@@ -158,7 +158,7 @@ describe("a chain", () => {
     for (let i = 0; i < 10; i++) {
       const controller = new AbortController();
       const body = { prompt: ids(20, i), max_tokens: 200, stream: true, ignore_eos: true };
-      const response = await chain.post("/v1/completions", body, { signal: controller.signal });
+      const response = await chain.post("/v1/completions", body, controller.signal);
       const reader = response.body!.getReader();
       await reader.read();
       controller.abort();
