@@ -309,6 +309,7 @@ describe.runIf(canRun)("the page of a model that chats", () => {
     expect(await page.textContent("#error")).toContain("context holds 96 tokens");
     expect(await answers(page)).toEqual(before);
     expect(await page.inputValue("#prompt")).toBe("word ".repeat(200).trim());
+    expect(await page.textContent("#call")).toContain('"max_completion_tokens":24');
   });
 
   test("fetches nothing of the model unasked, and stops fetching when told to", async () => {

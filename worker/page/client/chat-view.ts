@@ -7,6 +7,9 @@ import { TokenDetail } from "./token-detail.ts";
 import { type Surroundings, showError, type View } from "./view.ts";
 import { Writer } from "./writer.ts";
 
+/** Tokens of the shortest answer that is worth asking for. */
+const SHORTEST = 8;
+
 /** A conversation with a model that has a chat template. */
 export class ChatView implements View {
   readonly #around: Surroundings;
@@ -57,7 +60,7 @@ export class ChatView implements View {
     const { facts, settings } = this.#around;
     return {
       messages: this.#messages,
-      max_completion_tokens: Math.max(1, settings.maxTokens >> this.#halvings),
+      max_completion_tokens: settings.maxTokens >> this.#halvings,
       ...settings.sampling,
       ...(facts.chat?.usesDate && { chat_template_date: new Date().toISOString().slice(0, 10) }),
       logprobs: true,
@@ -67,7 +70,9 @@ export class ChatView implements View {
 
   submit(): void {
     const question = this.#prompt.value.trim();
-    if (question) void this.#ask(question);
+    if (!question || this.#writer.isWriting) return;
+    this.#prompt.value = "";
+    void this.#ask(question);
   }
 
   stop(): void {
@@ -92,12 +97,12 @@ export class ChatView implements View {
     const forgotten = this.#forgotten;
     const turn = this.#turn(question);
     this.#turns.push(turn);
-    this.#prompt.value = "";
     await this.#answer(turn);
     if (turn.tokenCount > 0 || this.#turns.at(-1) !== turn) return;
     // Nothing came: what was said goes back to where it can be said again.
     this.#turns.pop();
     this.#forgotten = forgotten;
+    this.#halvings = 0;
     this.#prompt.value ||= question;
     this.#arrange();
   }
@@ -155,7 +160,7 @@ export class ChatView implements View {
   /** Forgets the oldest turn, or asks for a shorter answer where only the last one is left. */
   #makeRoom(): boolean {
     if (this.#forgotten < this.#turns.length - 1) this.#forgotten++;
-    else if (this.#around.settings.maxTokens >> this.#halvings > 1) this.#halvings++;
+    else if (this.#around.settings.maxTokens >> (this.#halvings + 1) >= SHORTEST) this.#halvings++;
     else return false;
     this.#arrange();
     return true;
