@@ -114,6 +114,13 @@ describe.runIf(canRun)("the page, for everyone", () => {
     expect(await violations(page)).toEqual([]);
   });
 
+  test("shows its switches as the system's where the system chooses the colours", async () => {
+    const page = await enter({ forcedColors: "active" }, chat);
+    for (const id of ["#probabilities", "#local"])
+      expect(await page.locator(id).evaluate((input) => getComputedStyle(input).appearance)).toBe("auto");
+    expect(await violations(page)).toEqual([]);
+  });
+
   test("fits a narrow phone: nothing sticks out, and the alternatives neither", async () => {
     const page = await enter({ viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true });
     await fixSeed(page);
@@ -233,6 +240,12 @@ describe.runIf(canRun)("the page, for everyone", () => {
 
     await reach("probabilities", "Shift+Tab");
     await page.keyboard.press("Space");
+    // What is tabbed to is not behind the line to write in.
+    await page.setViewportSize({ width: 800, height: 480 });
+    await reach("regenerate");
+    const button = (await page.locator("#regenerate").boundingBox())!;
+    expect(button.y + button.height).toBeLessThanOrEqual((await page.locator("#composer").boundingBox())!.y);
+    await reach("probabilities", "Shift+Tab");
     await reach("answer text");
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("ArrowRight");

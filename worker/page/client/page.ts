@@ -24,7 +24,7 @@ let view: View | undefined;
 function show(facts: Facts): void {
   const template = element<HTMLTemplateElement>(facts.chat ? "chat-template" : "completion-template");
   element("view").replaceChildren(template.content.cloneNode(true));
-  document.body.classList.toggle("chats", facts.chat !== null);
+  document.documentElement.classList.toggle("chats", facts.chat !== null);
   const settings = new Settings(facts);
   const server = serverPlace(() => settings.key);
   const browser = new BrowserSwitch(facts, say);
