@@ -67,6 +67,8 @@ export class CallReader {
         return true;
       }
       case "arguments": {
+        // A client that parses as it reads cannot begin with white space.
+        if (this.#depth === 0) this.#rest = this.#rest.trimStart();
         const closed = this.#endOfArguments();
         const json = this.#rest.slice(0, closed);
         if (json !== "") pieces.push({ kind: "arguments", call: this.#calls - 1, json });

@@ -212,8 +212,9 @@ export function constrainCalls(
     return sequence(literal("["), maybeSpace, call, maybeSpace)(rest);
   };
   const opened = (behind: State) => {
-    const closed = sequence(maybeSpace, literal(CALL_CLOSE))(behind);
-    return maybeSpace(Either.of([call(closed), list(closed)]));
+    const closed = sequence(maybeSpace, literal(CALL_CLOSE));
+    // A list has all calls that there are.
+    return maybeSpace(Either.of([call(closed(behind)), list(closed(END))]));
   };
   const end = parallel
     ? again((self) => Either.of([END, sequence(maybeSpace, literal(CALL_OPEN), opened)(self)]))

@@ -64,6 +64,7 @@ describe("a text that may call", () => {
     [call("{}"), {}],
     [call("  ", TIME), {}],
     [`${call(TIME)} and so on`, {}],
+    [`${call("[", TIME, "]")}${call(TIME)}`, {}],
     [call("[", TIME, ", ", TIME, "]"), { parallel: false }],
     [`${call(TIME)}\n${call(TIME)}`, { parallel: false }],
     ["maybe", { answer: compileConstraint({ choice: ["yes", "no"] }) }],
@@ -158,6 +159,13 @@ describe("a reader", () => {
       ],
     ],
     ['<tool_call>{"name": "wea', []],
+    [
+      call('{"name": "weather", "arguments": \n {"city": "Oslo"}}'),
+      [
+        { kind: "call", call: 0, name: "weather" },
+        { kind: "arguments", call: 0, json: OSLO },
+      ],
+    ],
   ];
 
   test.each(TEXTS)("of %j", (text, expected) => {
