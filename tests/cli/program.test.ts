@@ -29,6 +29,9 @@ describe("usage", () => {
     ["tokens that are none", ["score", "--tokens", "1,two"]],
     ["a token that the model does not have", ["score", "--tokens", "1,50257"]],
     ["no token ids", ["generate", "--tokens", ""]],
+    ["two constraints", ["generate", "x", "--regex", "a", "--choice", "b"]],
+    ["a regular expression that is none", ["generate", "x", "--regex", "("]],
+    ["a schema that is no JSON", ["generate", "x", "--schema", join(import.meta.dirname, "run.ts")]],
   ])("%s ends with 2 and says so on stderr only", async (_, args) => {
     const { code, stdout, stderr } = await cli(args);
     expect(code).toBe(2);
@@ -81,6 +84,21 @@ describe("generate", () => {
     const report = JSON.parse(stopped.stdout);
     expect(report.finish_reason).toBe("stop");
     expect(report.text).toBe(JSON.parse(text.stdout).text.split(",")[0]);
+  });
+
+  test("holds the text to a choice or to a regular expression", async () => {
+    const args = ["generate", "The dog was", "--seed", "3", "--temperature", "2"];
+    const chosen = await cli([...args, "--choice", " happy", "--choice", " sad"]);
+    expect(chosen.stdout).toMatch(/^ (happy|sad)\n$/);
+    const matched = await cli([...args, "--regex", "( [a-z]{2,5}){3}\\.", "--json"]);
+    const { text, finish_reason } = JSON.parse(matched.stdout);
+    expect(text).toMatch(/^( [a-z]{2,5}){3}\.$/);
+    expect(finish_reason).toBe("stop");
+  });
+
+  test("cannot read a schema that is not there", async () => {
+    const { code, stderr } = await cli(["generate", "x", "--schema", join(temporary, "none.json")]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("none.json")]);
   });
 
   test("ends with 1 when interrupted", async () => {
