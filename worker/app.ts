@@ -12,12 +12,13 @@ import {
   type Model,
   type ModelSource,
   type SharingOptions,
+  type TokenConstraint,
 } from "../src/index.ts";
 import { dropBody, readBody } from "./body.ts";
 import { type Env, readConfig } from "./config.ts";
 import type { RequestContext, WorkerEnv } from "./context.ts";
 import { streamingDigest } from "./digest.ts";
-import { HttpError, toHttpError } from "./errors.ts";
+import { HttpError, invalidField, toHttpError } from "./errors.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { guard } from "./guard.ts";
 import { ModelHost } from "./host.ts";
@@ -26,6 +27,7 @@ import { LongTexts } from "./long-texts.ts";
 import { planCompletion } from "./openai/completions-plan.ts";
 import { completionRequest } from "./openai/completions-schema.ts";
 import { completionsWording } from "./openai/completions-wording.ts";
+import type { ConstraintFields } from "./openai/constraint-schema.ts";
 import { checkModelName, describeModel, listModels } from "./openai/models.ts";
 import { complete } from "./openai/respond.ts";
 import { detokenize, detokenizeRequest, tokenize, tokenizeRequest } from "./openai/tokenize.ts";
@@ -58,6 +60,23 @@ const OPEN = new Set(["/health", "/ready", "/openapi.json"]);
 
 /** OpenAI's routes begin with /v1, but not every client writes that. */
 const versioned = (path: string) => [`/v1${path}`, path];
+
+/**
+ * What a completion is held to. What compiles it is loaded when somebody asks for it.
+ *
+ * @throws HttpError 400 naming the field
+ */
+async function constraintOf(
+  { tokenizer }: Model,
+  request: ConstraintFields,
+): Promise<TokenConstraint | undefined> {
+  const { response_format, structured_outputs } = request;
+  if (structured_outputs === undefined && (response_format?.type ?? "text") === "text") return undefined;
+  const field = structured_outputs === undefined ? "response_format" : "structured_outputs";
+  if (!tokenizer) throw invalidField(field, "This model has no tokenizer: its answers are token ids.");
+  const { formatConstraint } = await import("./openai/constraints.ts");
+  return formatConstraint(request, tokenizer);
+}
 
 /** The HTTP endpoint around one model. Everything in it is per isolate; nothing is computed before a request. */
 export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
@@ -171,7 +190,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     checkModelName(model, request.model);
     return complete(c, {
       model,
-      plan: planCompletion(model, request, config),
+      plan: planCompletion(model, request, config, await constraintOf(model, request)),
       wording: completionsWording,
       config,
       fingerprint: await fingerprint(model.manifest, engineDigest),
@@ -182,7 +201,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   app.on("POST", versioned("/chat/completions"), async (c) => {
     const config = readConfig(c.env);
     const model = await modelOf(c);
-    const [{ chatTemplate, planChat }, { chatRequest }, { chatWording }] = await Promise.all([
+    const [{ chatTemplate, mayCall, planChat }, { chatRequest }, { chatWording }] = await Promise.all([
       import("./openai/chat-plan.ts"),
       import("./openai/chat-schema.ts"),
       import("./openai/chat-wording.ts"),
@@ -193,7 +212,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     return complete(c, {
       model,
       plan: planChat(model, request, config),
-      wording: chatWording,
+      wording: chatWording(mayCall(request)),
       config,
       fingerprint: await fingerprint(model.manifest, engineDigest),
       sharing: sharingOf(c, request),

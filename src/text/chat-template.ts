@@ -121,6 +121,11 @@ export class ChatTemplate {
     return this.#text.includes("strftime_now");
   }
 
+  /** Whether the template says what tools there are. */
+  get asksForTools(): boolean {
+    return /\btools\b/.test(this.#text);
+  }
+
   /**
    * The text of a conversation.
    *

@@ -180,7 +180,7 @@ describe("a conversation", () => {
     expect(choices.map((choice) => choice.index)).toEqual([0, 1, 2]);
     expect(new Set(choices.map((choice) => choice.message.content)).size).toBe(3);
     expect((await whole(body)).choices).toEqual(choices);
-    const text = choices[0]!.message.content;
+    const text = choices[0]!.message.content!;
     const stop = text.slice(5, 9);
     const stopped = (await whole({ ...body, n: 1, stop: [stop] })).choices[0]!;
     expect(stopped).toMatchObject({
@@ -249,7 +249,7 @@ describe("a stream", () => {
   });
 
   test("never shows anything of a stop string", async () => {
-    const text = (await whole(BODY)).choices[0]!.message.content;
+    const text = (await whole(BODY)).choices[0]!.message.content!;
     for (let from = 1; from < text.length - 6; from += 5) {
       const stop = text.slice(from, from + 2 + (from % 5));
       const pieces = (await stream({ ...BODY, stop })).map((event) => event.choices[0]!);
@@ -262,6 +262,8 @@ describe("a stream", () => {
 });
 
 describe("what is refused", () => {
+  const tool = (name: string, parameters?: object) => ({ type: "function", function: { name, parameters } });
+  const ENDS = { ignore_eos: false };
   const user = (content: unknown) => ({ messages: [{ role: "user", content }] });
   test.each<[string, Record<string, unknown>, string, RegExp]>([
     ["no messages", { messages: undefined }, "messages", /is required/],
@@ -271,16 +273,54 @@ describe("what is refused", () => {
     ["a message that is no object", { messages: ["Hi"] }, "messages.0", /object/],
     ["an unknown role", { messages: [{ role: "boss", content: "Hi" }] }, "messages.0.role", /'developer'/],
     [
-      "a tool's answer",
-      { messages: [...MESSAGES, { role: "tool", content: "4", tool_call_id: "a" }] },
-      "messages.1.role",
-      /'tool'.*no tools/,
+      "a tool's answer to nothing",
+      { messages: [...MESSAGES, { role: "tool", content: "4" }] },
+      "messages.1.tool_call_id",
+      /is required/,
     ],
     [
-      "a call of a tool",
+      "a user's answer to a call",
+      { messages: [{ ...MESSAGES[0], tool_call_id: "a" }] },
+      "messages.0.tool_call_id",
+      /only be a tool's/,
+    ],
+    [
+      "a call that is none",
       { messages: [{ role: "assistant", content: "", tool_calls: [{}] }] },
+      "messages.0.tool_calls.0.id",
+      /string/,
+    ],
+    [
+      "a call whose arguments are no JSON",
+      {
+        messages: [
+          {
+            role: "assistant",
+            tool_calls: [{ id: "a", type: "function", function: { name: "f", arguments: "{" } }],
+          },
+        ],
+      },
+      "messages.0.tool_calls.0.function.arguments",
+      /JSON/,
+    ],
+    [
+      "a user's call",
+      {
+        messages: [
+          {
+            ...MESSAGES[0],
+            tool_calls: [{ id: "a", type: "function", function: { name: "f", arguments: "{}" } }],
+          },
+        ],
+      },
       "messages.0.tool_calls",
-      /no tools/,
+      /only be the assistant's/,
+    ],
+    [
+      "an older function's answer",
+      { messages: [{ role: "function", name: "f", content: "4" }] },
+      "messages.0.role",
+      /'function'.*older form/,
     ],
     [
       "an answer that refused",
@@ -311,9 +351,65 @@ describe("what is refused", () => {
       "mood",
       /Unrecognized/,
     ],
-    ["tools", { tools: [] }, "tools", /no tools/],
-    ["functions", { functions: [{ name: "f" }] }, "functions", /no tools/],
-    ["a format", { response_format: { type: "json_object" } }, "response_format", /only \{type: 'text'\}/],
+    ["functions", { functions: [{ name: "f" }] }, "functions", /older form/],
+    ["a tool that is no function", { tools: [{ type: "search" }] }, "tools.0.type", /'function'/],
+    [
+      "a tool without a name",
+      { tools: [{ type: "function", function: {} }] },
+      "tools.0.function.name",
+      /string/,
+    ],
+    ["a tool with an odd name", { tools: [tool("a b")] }, "tools.0.function.name", /letters, digits/],
+    ["two tools of the same name", { tools: [tool("f"), tool("f")] }, "tools", /different names/],
+    ["too many tools", { tools: Array.from({ length: 129 }, (_, i) => tool(`f${i}`)) }, "tools", /128/],
+    ["a choice without tools", { tool_choice: "required" }, "tool_choice", /when there are tools/],
+    [
+      "parallel calls without tools",
+      { parallel_tool_calls: true },
+      "parallel_tool_calls",
+      /when there are tools/,
+    ],
+    ["a choice that is none", { tools: [tool("f")], tool_choice: "maybe" }, "tool_choice", /'required'/],
+    [
+      "a choice that is no tool",
+      { tools: [tool("f")], tool_choice: { type: "function", function: { name: "g" } } },
+      "tool_choice",
+      /'g'/,
+    ],
+    ["tools without an end", { tools: [tool("f")] }, "ignore_eos", /tools may be called/],
+    ["an unknown format", { response_format: { type: "xml" } }, "response_format.type", /'json_object'/],
+    [
+      "a format without a schema",
+      { response_format: { type: "json_schema" } },
+      "response_format.json_schema",
+      /object/,
+    ],
+    ["a format without an end", { response_format: { type: "json_object" } }, "ignore_eos", /where it ends/],
+    ["two forms", { structured_outputs: { regex: "a", choice: ["b"] } }, "structured_outputs", /one of/],
+    [
+      "two fields for a form",
+      { ...ENDS, response_format: { type: "json_object" }, structured_outputs: { regex: "a" } },
+      "structured_outputs",
+      /response_format/,
+    ],
+    [
+      "a regular expression that is none",
+      { ...ENDS, structured_outputs: { regex: "(" } },
+      "structured_outputs.regex",
+      /regex/,
+    ],
+    [
+      "no choice",
+      { ...ENDS, structured_outputs: { choice: [] } },
+      "structured_outputs.choice",
+      /at least one/,
+    ],
+    [
+      "a schema as a text that is none",
+      { ...ENDS, structured_outputs: { json: "{" } },
+      "structured_outputs.json",
+      /JSON/,
+    ],
     ["audio", { modalities: ["text", "audio"] }, "modalities", /text/],
     ["an unknown field", { prompt: "Hi" }, "prompt", /Unrecognized/],
     ["two limits", { max_completion_tokens: 3, max_tokens: 4 }, "max_tokens", /must not differ/],
@@ -493,7 +589,7 @@ describe("openai", () => {
   test("errors are its own exceptions", async () => {
     const create = (body: object) => client().chat.completions.create({ ...request, ...body });
     await expect(create({ messages: [] })).rejects.toThrow(OpenAI.BadRequestError);
-    await expect(create({ tools: [], stream: true })).rejects.toThrow(/no tools/);
+    await expect(create({ functions: [{ name: "f" }], stream: true })).rejects.toThrow(/older form/);
     await expect(create({ model: "gpt-9" })).rejects.toThrow(OpenAI.NotFoundError);
     await expect(create({ max_tokens: 1000 })).rejects.toMatchObject({
       code: "context_length_exceeded",

@@ -9,11 +9,14 @@ import type {
   CompletionShape,
   ErrorBody,
   LogprobsShape,
+  ToolCallPieceShape,
+  ToolCallShape,
   UsageShape,
 } from "./wire/answers.ts";
 
 const count = z.int().min(0);
 const finishReason = z.enum(["stop", "length"]);
+const chatFinishReason = z.enum(["stop", "length", "tool_calls"]);
 
 const logprobsShape = z.object({
   tokens: z.array(z.string()),
@@ -63,18 +66,42 @@ const chatLogprobsShape = z.object({
   refusal: z.null(),
 }) satisfies z.ZodType<ChatLogprobsShape>;
 
+const functionShape = z.object({ name: z.string(), arguments: z.string() });
+
+const toolCallShape = z.object({
+  id: z.string(),
+  type: z.literal("function"),
+  function: functionShape,
+}) satisfies z.ZodType<ToolCallShape>;
+
 const chatChoiceShape = z.object({
   index: count,
-  message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
+  message: z.object({
+    role: z.literal("assistant"),
+    content: z.string().nullable(),
+    refusal: z.null(),
+    tool_calls: z.array(toolCallShape).optional(),
+  }),
   logprobs: chatLogprobsShape.nullable(),
-  finish_reason: finishReason,
+  finish_reason: chatFinishReason,
 }) satisfies z.ZodType<ChatChoiceShape>;
+
+const toolCallPieceShape = z.object({
+  index: count,
+  id: z.string().optional(),
+  type: z.literal("function").optional(),
+  function: z.object({ name: z.string().optional(), arguments: z.string() }),
+}) satisfies z.ZodType<ToolCallPieceShape>;
 
 const chatPieceShape = z.object({
   index: count,
-  delta: z.strictObject({ role: z.literal("assistant").optional(), content: z.string().optional() }),
+  delta: z.strictObject({
+    role: z.literal("assistant").optional(),
+    content: z.string().nullable().optional(),
+    tool_calls: z.array(toolCallPieceShape).optional(),
+  }),
   logprobs: chatLogprobsShape.nullable(),
-  finish_reason: finishReason.nullable(),
+  finish_reason: chatFinishReason.nullable(),
 }) satisfies z.ZodType<ChatPieceShape>;
 
 const chatHead = { id: z.string(), created: count, model: z.string(), system_fingerprint: z.string() };

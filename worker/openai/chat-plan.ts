@@ -4,7 +4,9 @@ import type { Config } from "../config.ts";
 import { HttpError } from "../errors.ts";
 import type { ChatRequest, Message } from "./chat-schema.ts";
 import { type Plan, planCompletion } from "./completions-plan.ts";
+import { callConstraint, formatConstraint } from "./constraints.ts";
 import { refuseTooLong } from "./encode.ts";
+import { forPlainTemplate, forToolTemplate, type PlainMessage } from "./tool-messages.ts";
 
 /** Each model's template, compiled, or what is wrong with it. */
 const compiled = new WeakMap<Manifest, ChatTemplate | EdgeformerError>();
@@ -41,30 +43,39 @@ export function chatTemplate({ manifest, tokenizer }: Model): {
 }
 
 function textOf({ content }: Message): string {
-  return typeof content === "string" ? content : content.map((part) => part.text).join("\n");
+  if (typeof content === "string") return content;
+  return (content ?? []).map((part) => part.text).join("\n");
 }
 
-type Conversation = Pick<ChatRequest, "messages" | "chat_template_kwargs" | "chat_template_date">;
+type Conversation = Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs" | "chat_template_date">;
 
 /** The token ids of a conversation, up to where its answer begins. */
 function encodeConversation(model: Model, conversation: Conversation): number[] {
   const { template, tokenizer } = chatTemplate(model);
-  const { messages, chat_template_kwargs, chat_template_date } = conversation;
-  const texts = messages.map(textOf);
+  const { chat_template_kwargs, chat_template_date, tools } = conversation;
+  const messages = conversation.messages.map(
+    (message): PlainMessage => ({
+      ...message,
+      role: message.role === "developer" ? "system" : message.role,
+      content: textOf(message),
+    }),
+  );
   refuseTooLong(
     model,
-    texts.reduce((sum, text) => sum + text.length, 0),
+    messages.reduce((sum, { content }) => sum + content.length, 0),
   );
+  const told = template.asksForTools ? forToolTemplate : forPlainTemplate;
   const values = {
     ...chat_template_kwargs,
-    messages: messages.map(({ role, name }, i) => ({
-      role: role === "developer" ? "system" : role,
-      content: texts[i]!,
-      ...(name === undefined ? {} : { name }),
-    })),
+    ...told(messages, tools),
     date: chat_template_date === undefined ? new Date() : new Date(chat_template_date),
   };
   return encodeChat(tokenizer, template, values, ({ length }) => refuseTooLong(model, length));
+}
+
+/** Whether an answer may call a tool. */
+export function mayCall({ tools, tool_choice }: ChatRequest): boolean {
+  return tools !== undefined && tools.length > 0 && tool_choice !== "none";
 }
 
 /**
@@ -82,10 +93,17 @@ export function planChat(model: Model, request: ChatRequest, config: Config): Pl
     max_tokens,
     logprobs,
     top_logprobs,
+    tools,
+    tool_choice: _,
+    parallel_tool_calls: __,
     ...common
   } = request;
+  const { tokenizer } = chatTemplate(model);
+  const calls = mayCall(request);
+  const constraint = calls ? callConstraint(request, tokenizer) : formatConstraint(request, tokenizer);
   try {
-    const prompt = encodeConversation(model, { messages, chat_template_kwargs, chat_template_date });
+    const conversation = { messages, chat_template_kwargs, chat_template_date };
+    const prompt = encodeConversation(model, calls ? { ...conversation, tools } : conversation);
     const room = Math.min(
       model.context - prompt.length,
       config.MAX_TOKENS ?? Number.POSITIVE_INFINITY,
@@ -101,6 +119,7 @@ export function planChat(model: Model, request: ChatRequest, config: Config): Pl
         echo: false,
       },
       config,
+      constraint,
     );
   } catch (error) {
     if (!(error instanceof HttpError) || error.param !== "prompt") throw error;

@@ -1,5 +1,7 @@
 import * as z from "zod";
 import { checkCommon, commonFields, type Refuse } from "./common-schema.ts";
+import { checkConstraint, constraintFields } from "./constraint-schema.ts";
+import { checkTools, toolCall, toolFields } from "./tools-schema.ts";
 import { MAX_TOP_LOGPROBS } from "./wire/limits.ts";
 
 /** A field of OpenAI's that asks for what this endpoint does not do. */
@@ -9,7 +11,7 @@ const unsupported = (sentence: string) =>
     .optional()
     .meta({ type: "null", description: "Not supported." });
 
-const NO_TOOLS = "is not supported: this model calls no tools; leave it out";
+const OLD_TOOLS = "is not supported: it is the older form; use tools and tool_calls";
 
 /** A field that changes nothing here, and that OpenAI's own clients send. */
 const ignored = (schema: z.ZodType) => schema.nullish().meta({ description: "Ignored." });
@@ -25,34 +27,44 @@ function refusedContent(content: unknown): string {
     : `must be text: this model cannot read a part of the type '${type}'`;
 }
 
-const message = z.strictObject({
-  role: z.enum(["system", "developer", "user", "assistant"], {
-    error: ({ input }) =>
-      input === "tool" || input === "function"
-        ? `'${input}' ${NO_TOOLS}`
-        : "must be 'system', 'developer', 'user' or 'assistant'",
-  }),
-  content: z
-    .union([z.string(), z.array(textPart).min(1, "must have at least one part")], {
-      error: ({ input }) => refusedContent(input),
-    })
-    .meta({ description: "The texts of several parts are put on lines of their own." }),
-  name: z.string().max(256).nullish(),
-  // An answer is sent back as it came: with the members that OpenAI's clients give it, most of them empty.
-  refusal: unsupported("is not supported in a message that is sent"),
-  audio: unsupported("is not supported: this model reads text only"),
-  annotations: ignored(z.array(z.unknown())),
-  parsed: ignored(z.unknown()),
-  tool_calls: z
-    .custom<undefined>(
-      (calls) => calls === undefined || calls === null || (Array.isArray(calls) && calls.length === 0),
-      { error: NO_TOOLS },
-    )
-    .optional()
-    .meta({ anyOf: [{ type: "null" }, { type: "array", maxItems: 0 }], description: "Not supported." }),
-  tool_call_id: unsupported(NO_TOOLS),
-  function_call: unsupported(NO_TOOLS),
-});
+const message = z
+  .strictObject({
+    role: z.enum(["system", "developer", "user", "assistant", "tool"], {
+      error: ({ input }) =>
+        input === "function"
+          ? `'function' ${OLD_TOOLS}`
+          : "must be 'system', 'developer', 'user', 'assistant' or 'tool'",
+    }),
+    content: z
+      .union([z.string(), z.array(textPart).min(1, "must have at least one part")], {
+        error: ({ input }) => refusedContent(input),
+      })
+      .nullish()
+      .meta({
+        description:
+          "The texts of several parts are put on lines of their own. Only a message with tool_calls may do without.",
+      }),
+    name: z.string().max(256).nullish(),
+    // An answer is sent back as it came: with the members that OpenAI's clients give it, most of them empty.
+    refusal: unsupported("is not supported in a message that is sent"),
+    audio: unsupported("is not supported: this model reads text only"),
+    annotations: ignored(z.array(z.unknown())),
+    parsed: ignored(z.unknown()),
+    tool_calls: z.array(toolCall).nullish(),
+    tool_call_id: z.string().max(256).nullish(),
+    function_call: unsupported(OLD_TOOLS),
+  })
+  .superRefine(({ role, content, tool_calls, tool_call_id }, context) => {
+    const refuse = (field: string, text: string) =>
+      context.addIssue({ code: "custom", path: [field], message: text });
+    const calls = tool_calls?.length ?? 0;
+    if (calls > 0 && role !== "assistant") refuse("tool_calls", "can only be the assistant's");
+    if (role === "tool" && typeof tool_call_id !== "string")
+      refuse("tool_call_id", "is required: a tool's message answers a call");
+    if (role !== "tool" && typeof tool_call_id === "string") refuse("tool_call_id", "can only be a tool's");
+    if (calls === 0 && (content === undefined || content === null))
+      refuse("content", refusedContent(content));
+  });
 
 export type Message = z.infer<typeof message>;
 
@@ -78,17 +90,10 @@ export const chatRequest = z
     ...commonFields,
     logprobs: z.boolean().default(false),
     top_logprobs: z.int().min(0).max(MAX_TOP_LOGPROBS).optional(),
-    response_format: z
-      .custom<{ type: "text" }>((value) => (value as { type?: unknown } | null)?.type === "text", {
-        error: "only {type: 'text'} is supported: this model cannot be held to a schema",
-      })
-      .optional()
-      .meta({ type: "object", properties: { type: { const: "text" } }, required: ["type"] }),
-    tools: unsupported(NO_TOOLS),
-    tool_choice: unsupported(NO_TOOLS),
-    parallel_tool_calls: unsupported(NO_TOOLS),
-    functions: unsupported(NO_TOOLS),
-    function_call: unsupported(NO_TOOLS),
+    ...constraintFields,
+    ...toolFields,
+    functions: unsupported(OLD_TOOLS),
+    function_call: unsupported(OLD_TOOLS),
     web_search_options: unsupported("is not supported: this model searches nothing; leave it out"),
     audio: unsupported("is not supported: this model writes text only; leave it out"),
     prediction: unsupported("is not supported; leave it out"),
@@ -112,6 +117,10 @@ export const chatRequest = z
     )
       refuse("max_tokens", "is another name of max_completion_tokens; the two must not differ");
     checkCommon(request, refuse);
+    checkConstraint(request, refuse);
+    checkTools(request, refuse);
+    if (request.ignore_eos && request.tools?.length && request.tool_choice !== "none")
+      refuse("ignore_eos", "cannot be true where tools may be called");
   });
 
 export type ChatRequest = z.infer<typeof chatRequest>;

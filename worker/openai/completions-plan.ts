@@ -1,4 +1,4 @@
-import type { Model } from "../../src/index.ts";
+import type { Model, TokenConstraint } from "../../src/index.ts";
 import { resolveOptions } from "../../src/options.ts";
 import type { Config } from "../config.ts";
 import { invalidField } from "../errors.ts";
@@ -19,6 +19,8 @@ export interface Plan {
   prompts: PlannedPrompt[];
   /** Completions to compute for each prompt: `best_of`. */
   candidates: number;
+  /** What each of them is held to. */
+  constraint: TokenConstraint | undefined;
 }
 
 /** The prompts of a request, each a text or token ids. */
@@ -52,7 +54,12 @@ function planPrompt(model: Model, prompt: string | number[], request: Completion
  *
  * @throws HttpError 400 naming the field; EdgeformerError from the tokenizer
  */
-export function planCompletion(model: Model, request: CompletionRequest, config: Config): Plan {
+export function planCompletion(
+  model: Model,
+  request: CompletionRequest,
+  config: Config,
+  constraint?: TokenConstraint,
+): Plan {
   // The core would refuse these at its first step, when an echo may already have been sent.
   resolveOptions(generateOptions(request), model.manifest.recipe.vocabSize, model.manifest.generation);
   // An empty text or list asks for nothing.
@@ -82,5 +89,5 @@ export function planCompletion(model: Model, request: CompletionRequest, config:
       );
   }
   const { prompt, ...rest } = request;
-  return { request: rest, prompts, candidates };
+  return { request: rest, prompts, candidates, constraint };
 }

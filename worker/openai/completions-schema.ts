@@ -7,6 +7,7 @@ import {
   type Refuse,
   tokenIdsMeta,
 } from "./common-schema.ts";
+import { checkConstraint, constraintFields } from "./constraint-schema.ts";
 import { textFields } from "./encode.ts";
 import { MAX_LOGPROBS } from "./wire/limits.ts";
 
@@ -45,6 +46,7 @@ export const completionRequest = z
     best_of: z.int().min(1).optional(),
     logprobs: z.int().min(0).max(MAX_LOGPROBS).optional(),
     echo: z.boolean().default(false),
+    ...constraintFields,
     logitBias: z
       .unknown()
       .optional()
@@ -64,6 +66,7 @@ export const completionRequest = z
     if (request.stream && request.best_of !== undefined && request.best_of > request.n)
       refuse("best_of", "a stream cannot choose among candidates; best_of must equal n");
     checkCommon(request, refuse);
+    checkConstraint(request, refuse);
   });
 
 export type CompletionRequest = z.infer<typeof completionRequest>;

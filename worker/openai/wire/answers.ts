@@ -51,19 +51,47 @@ export interface ChatLogprobsShape {
   refusal: null;
 }
 
+/** `tool_calls` in place of `stop` where the answer calls a tool. */
+export type ChatFinishReason = FinishReason | "tool_calls";
+
+/** A call of a tool; `arguments` is JSON. */
+export interface ToolCallShape {
+  id: string;
+  type: "function";
+  function: { name: string; arguments: string };
+}
+
 export interface ChatChoiceShape {
   index: number;
-  message: { role: "assistant"; content: string; refusal: null };
+  message: {
+    role: "assistant";
+    /** Null where there are calls and nothing else. */
+    content: string | null;
+    refusal: null;
+    tool_calls?: ToolCallShape[] | undefined;
+  };
   logprobs: ChatLogprobsShape | null;
-  finish_reason: FinishReason;
+  finish_reason: ChatFinishReason;
+}
+
+/** What an event of a streamed chat adds to a call: first all but the arguments, then these piece by piece. */
+export interface ToolCallPieceShape {
+  index: number;
+  id?: string | undefined;
+  type?: "function" | undefined;
+  function: { name?: string | undefined; arguments: string };
 }
 
 /** What an event of a streamed chat adds to a choice. */
 export interface ChatPieceShape {
   index: number;
-  delta: { role?: "assistant" | undefined; content?: string | undefined };
+  delta: {
+    role?: "assistant" | undefined;
+    content?: string | null | undefined;
+    tool_calls?: ToolCallPieceShape[] | undefined;
+  };
   logprobs: ChatLogprobsShape | null;
-  finish_reason: FinishReason | null;
+  finish_reason: ChatFinishReason | null;
 }
 
 /** OpenAI's error body. */

@@ -23,7 +23,8 @@ export class ChatDeltas {
         text_offset: tokens.map(({ bytes }) => this.#advance(bytes ?? [])),
       },
       tokenIds: undefined,
-      finishReason: finish_reason,
+      // The page gives no tools, so that nothing is called.
+      finishReason: finish_reason === "tool_calls" ? "stop" : finish_reason,
     };
   }
 

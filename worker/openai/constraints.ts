@@ -1,0 +1,135 @@
+// What a request's answer is held to, compiled. Compiled constraints are kept, because requests of one program ask for the
+// same few again and again.
+
+import {
+  type Constraint,
+  type ConstraintOptions,
+  type ConstraintSource,
+  compileConstraint,
+  constrainCalls,
+} from "../../src/constrain/index.ts";
+import { EdgeformerError, type Tokenizer } from "../../src/index.ts";
+import { invalidField } from "../errors.ts";
+import type { ConstraintFields } from "./constraint-schema.ts";
+import type { ToolFields } from "./tools-schema.ts";
+
+/** Constraints that are kept, and the characters of what they were made from together. */
+const MAX_KEPT = 8;
+const MAX_KEPT_CHARACTERS = 1_000_000;
+
+/** By what they were made from, the least recently used first. */
+const kept = new Map<string, Constraint>();
+
+/** The constraint that was made from equal data before, or a new one. */
+function remembered(data: unknown, make: () => Constraint): Constraint {
+  const key = JSON.stringify(data);
+  const constraint = kept.get(key) ?? make();
+  kept.delete(key);
+  kept.set(key, constraint);
+  let characters = 0;
+  for (const other of kept.keys()) characters += other.length;
+  for (const oldest of kept.keys()) {
+    if (kept.size <= MAX_KEPT && characters <= MAX_KEPT_CHARACTERS) break;
+    characters -= oldest.length;
+    kept.delete(oldest);
+  }
+  return constraint;
+}
+
+/** @throws HttpError 400 naming the field; the message has the keyword and its JSON pointer */
+function inField<T>(field: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof EdgeformerError)) throw error;
+    throw invalidField(field, `Invalid '${field}': ${error.message}`);
+  }
+}
+
+interface Asked {
+  source: ConstraintSource;
+  options: ConstraintOptions;
+  field: string;
+}
+
+const order = (strict: boolean | null | undefined): ConstraintOptions =>
+  strict ? { propertyOrder: "declared" } : {};
+
+/** A JSON Schema that came as a text. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new EdgeformerError("invalid_option", "it is a text that is no JSON", { cause });
+  }
+}
+
+/** What the fields ask for; undefined where it is a free text. */
+function asked({ response_format, structured_outputs }: ConstraintFields): Asked | undefined {
+  if (structured_outputs !== undefined) {
+    const { json, regex, choice } = structured_outputs;
+    const at = (kind: string) => ({ options: {}, field: `structured_outputs.${kind}` });
+    if (typeof regex === "string") return { source: { regex }, ...at("regex") };
+    if (choice) return { source: { choice }, ...at("choice") };
+    const { options, field } = at("json");
+    return inField(field, () => ({
+      source: { jsonSchema: typeof json === "string" ? parsed(json) : json },
+      options,
+      field,
+    }));
+  }
+  if (response_format === undefined || response_format.type === "text") return undefined;
+  if (response_format.type === "json_object")
+    return { source: { jsonObject: true }, options: {}, field: "response_format" };
+  const { schema, strict } = response_format.json_schema;
+  const source = schema === undefined ? ({ jsonObject: true } as const) : { jsonSchema: schema };
+  return { source, options: order(strict), field: "response_format.json_schema.schema" };
+}
+
+/**
+ * What a request holds its answer to; undefined where it is a free text.
+ *
+ * @throws HttpError 400 naming the field
+ */
+export function formatConstraint(fields: ConstraintFields, tokenizer: Tokenizer): Constraint | undefined {
+  const given = asked(fields);
+  if (given === undefined) return undefined;
+  const { source, options, field } = given;
+  return inField(field, () => {
+    const constraint = remembered([source, options], () => compileConstraint(source, options));
+    // Whether the vocabulary can spell it shows here.
+    constraint.matcher(tokenizer);
+    return constraint;
+  });
+}
+
+/**
+ * The same for a request with tools that may be called.
+ *
+ * @throws HttpError 400 naming the field
+ */
+export function callConstraint(fields: ConstraintFields & ToolFields, tokenizer: Tokenizer): Constraint {
+  const { tools = [], tool_choice = "auto", parallel_tool_calls = true } = fields;
+  const named = typeof tool_choice === "object" ? tool_choice.function.name : undefined;
+  const required = tool_choice !== "auto";
+  const answer = required ? undefined : formatConstraint(fields, tokenizer);
+  const parallel = parallel_tool_calls && named === undefined;
+  const data = [
+    tools,
+    named,
+    required,
+    parallel,
+    answer && [fields.response_format, fields.structured_outputs],
+  ];
+  return remembered(data, () => {
+    const functions = tools.flatMap(({ function: { name, parameters, strict } }, i) => {
+      if (named !== undefined && name !== named) return [];
+      const jsonSchema = { type: "object", ...parameters };
+      const held = inField(`tools.${i}.function.parameters`, () =>
+        compileConstraint({ jsonSchema }, order(strict)),
+      );
+      return [{ name, arguments: held }];
+    });
+    return constrainCalls(functions, { required, parallel, answer });
+  });
+}
