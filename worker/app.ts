@@ -47,7 +47,7 @@ export interface WorkerOptions {
   source?: (env: Env) => ModelSource;
   /** Makes the model. [loadModel] */
   load?: (options: LoadOptions) => Promise<Model>;
-  /** What `GET /` shows, made by worker/page/build.mjs. [no page] */
+  /** What `GET /` shows: `import page from "edgeformer/page"`. [no page] */
   page?: PageFiles;
 }
 

@@ -15,7 +15,7 @@ const HELP = `Measures the Worker with a DistilGPT-2-shaped model in workerd, an
 
   npm run memory -- [--rounds 5]     in bench/, on Linux, after npm run build
   npm run memory -- --model DIR [--context 768] [--memory-limit 110000000]
-                                     the memory of any model, which is printed only`;
+                                     the memory and CPU time of any model, which are printed only`;
 
 const RESULTS = fileURLToPath(new URL("results.json", import.meta.url));
 const TOKENS = 1000;
@@ -78,19 +78,38 @@ async function generate(worker: RunningWorker, tokens: number): Promise<void> {
   if (usage?.completion_tokens !== tokens) throw new Error(`the Worker answered ${response.status}`);
 }
 
-/** CPU time of a load, and of a token in the middle of a text: what Cloudflare bills. */
-async function measureCpu(bundle: string, model: string) {
-  return within(bundle, model, async (worker) => {
+/** Reads prompts that share no prefix. */
+async function readPrompts(worker: RunningWorker, prompts: number, tokens: number): Promise<void> {
+  for (let first = 0; first < prompts; first++) {
+    const prompt = Array.from({ length: tokens }, (_, i) => 1000 + first * tokens + i);
+    const response = await worker.post("/v1/completions", { prompt, max_tokens: 1, ignore_eos: true });
+    if (!response.ok) throw new Error(`the Worker answered ${response.status}`);
+  }
+}
+
+/**
+ * CPU time of a load, of a token in the middle of a text of `tokens` tokens, and of a token of a prompt of 128: what
+ * Cloudflare bills.
+ */
+async function measureCpu(bundle: string, model: string, tokens = 400, vars?: Record<string, string>) {
+  const measure = async (worker: RunningWorker) => {
     await json(worker, "/health");
     const start = workerdCpuMs();
     await json(worker, "/ready");
     const loaded = workerdCpuMs();
     // The first tokens pay for the compilers.
-    await generate(worker, 100);
+    await generate(worker, Math.min(100, tokens));
     const warm = workerdCpuMs();
-    await generate(worker, 400);
-    return { load: loaded - start, token: (workerdCpuMs() - warm) / 400 };
-  });
+    await generate(worker, tokens);
+    const generated = workerdCpuMs();
+    await readPrompts(worker, 10, 128);
+    return {
+      load: loaded - start,
+      token: (generated - warm) / tokens,
+      promptToken: (workerdCpuMs() - generated) / (10 * 128),
+    };
+  };
+  return within(bundle, model, measure, vars);
 }
 
 /** A process with an empty Worker, then one with the model: what the second has above the first. */
@@ -206,12 +225,18 @@ async function measureNamed(bundle: string, empty: string, model: string): Promi
     ...(context && { CONTEXT: context }),
     ...(memoryLimit && { MEMORY_LIMIT: memoryLimit }),
   };
-  const tokens = Math.min(TOKENS, (Number(context) || TOKENS) - 24);
+  const plan = planMemory(parseManifest(JSON.parse(await readFile(join(model, "model.json"), "utf8"))), {
+    context: Number(context) || undefined,
+    memoryLimit: Number(memoryLimit) || ISOLATE_WASM_BYTES,
+  });
+  const tokens = Math.min(TOKENS, plan.context - 24);
+  const cpu = await measureCpu(bundle, model, Math.min(400, tokens), vars);
   const { memory, range } = await medianMemory(bundle, empty, model, tokens, vars);
   printMemory(memory, tokens);
   const megabytes = range.map((bytes) => (bytes / MB).toFixed(1));
   console.error(
-    `the median of ${rounds} processes, from ${megabytes.join(" to ")} MB; wasm memory ${memory.state.memory_bytes}, context ${memory.state.context}`,
+    `the median of ${rounds} processes, from ${megabytes.join(" to ")} MB; wasm memory ${memory.state.memory_bytes}, context ${memory.state.context}\n` +
+      `CPU milliseconds of a load, of a token and of a prompt's token: ${JSON.stringify(cpu)}`,
   );
 }
 
@@ -231,7 +256,7 @@ async function measureShape(bundle: string, empty: string): Promise<void> {
     `the median of ${rounds} processes; after ${TOKENS} tokens from ${(range[0] / MB).toFixed(1)} to ${(range[1] / MB).toFixed(1)} MB\n` +
       `wasm memory ${memory.state.memory_bytes}, predicted ${predicted.wasm}; total predicted ${(predicted.total / MB).toFixed(1)} MB; context ${memory.state.context}\n` +
       `milliseconds (median of ${rounds}): ${JSON.stringify(times)}\n` +
-      `CPU milliseconds of a load and of a token: ${JSON.stringify(cpu)}`,
+      `CPU milliseconds of a load, of a token and of a prompt's token: ${JSON.stringify(cpu)}`,
   );
   writeFileSync(RESULTS, `${JSON.stringify({ ...memory, range, predicted, cpu, times }, null, 1)}\n`);
 }

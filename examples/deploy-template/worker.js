@@ -1,5 +1,6 @@
 import engine from "edgeformer/engine.wasm";
+import page from "edgeformer/page";
 import { createApp } from "edgeformer/worker";
 
-// An OpenAI-compatible endpoint around the model in ./model, which `npm run convert` makes.
-export default createApp({ engine });
+// An OpenAI-compatible endpoint and its page around the model in ./model, which `npm run build` fetches.
+export default createApp({ engine, page });

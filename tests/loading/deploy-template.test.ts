@@ -99,8 +99,8 @@ describe("examples/deploy-template", () => {
     const { scripts } = JSON.parse(await readFile(join(project, "package.json"), "utf8"));
     const readme = await readFile(join(project, "README.md"), "utf8");
     const used = Array.from(readme.matchAll(/^npm run (\w+)/gm), ([, name]) => name);
-    expect(used).toEqual(["convert", "check", "dev", "deploy"]);
-    for (const name of used) expect(scripts).toHaveProperty(name!);
+    expect(used).toEqual(["build", "check", "dev", "deploy"]);
+    for (const name of [...used, "convert"]) expect(scripts).toHaveProperty(name!);
   });
 
   test("`npm run check` says that the model fits and bundles the Worker", async () => {
@@ -121,6 +121,8 @@ describe("examples/deploy-template", () => {
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ model: "model", usage: { completion_tokens: 4 } });
     expect((await fetch(new URL("/weights.00.bin", url))).status).toBe(404);
+    expect(await (await fetch(url)).text()).toContain("<html");
+    expect((await fetch(new URL("/page/model/weights.00.bin", url))).status).toBe(404);
     expect((await fetch(new URL("/model.json", url))).status).toBe(404);
   });
 });

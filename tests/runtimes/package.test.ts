@@ -49,7 +49,7 @@ describe("what is in the package", () => {
     const expected = [
       /^(package\.json|README\.md|LICENSE)$/,
       /^build\/((engine|quantizer)\.wasm|page-files\.js)$/,
-      /^src\/engine\.wasm\.d\.ts$/,
+      /^src\/(engine\.wasm|page-files)\.d\.ts$/,
       /^models\/fable\/(model\.json|tokenizer\.bin|weights\.00\.bin|README\.md)$/,
       /^dist\/(assembly|src|worker)\/[\w/-]+(\.js|\.js\.map|\.d\.ts)$/,
       /^dist\/src\/cli\/LICENSES\.txt$/,
