@@ -43,7 +43,7 @@ function shortenProperties(css) {
 export async function pageFiles() {
   const [html, style, app, localRun, runner, engine] = await Promise.all([
     readFile(here("client/index.html"), "utf8"),
-    bundle("client/style.css"),
+    bundle("client/styles/page.css"),
     bundle("client/page.ts"),
     bundle("client/local-run.ts"),
     bundle("client/runner.ts"),
