@@ -1,4 +1,4 @@
-// Bundles the command line into dist/src/cli, with the packages that nothing but it needs: whoever installs edgeformer for
+// Bundles the command line into dist/src/cli, and the thread that its quantizer starts, with the packages that nothing but it needs: whoever installs edgeformer for
 // a Worker or a browser does not get them. What is a dependency of the package itself stays outside.
 import { chmod, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,18 +6,19 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const OUT = join(ROOT, "dist/src/cli");
+const OUT = join(ROOT, "dist/src");
 
 const { dependencies } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
-await rm(OUT, { recursive: true, force: true });
+await rm(join(OUT, "cli"), { recursive: true, force: true });
 const { metafile } = await build({
-  entryPoints: [join(ROOT, "src/cli/main.ts")],
+  entryPoints: ["src/cli/main.ts", "src/convert/quantize/quantizer-worker.ts"],
+  outbase: "src",
   absWorkingDir: ROOT,
   outdir: OUT,
   bundle: true,
   // What only some commands need is loaded by those.
   splitting: true,
-  chunkNames: "[name]-[hash]",
+  chunkNames: "cli/[name]-[hash]",
   platform: "node",
   format: "esm",
   target: "node20.20",
@@ -30,7 +31,7 @@ const { metafile } = await build({
     js: 'import { createRequire as createRequireOfBundle } from "node:module"; const require = createRequireOfBundle(import.meta.url);',
   },
 });
-await chmod(join(OUT, "main.js"), 0o755);
+await chmod(join(OUT, "cli/main.js"), 0o755);
 
 /** The folders of the packages that are in the bundle. */
 const packages = new Set(
@@ -45,6 +46,6 @@ async function licenseOf(folder) {
 }
 const licenses = await Promise.all([...packages].sort().map(licenseOf));
 await writeFile(
-  join(OUT, "LICENSES.txt"),
+  join(OUT, "cli/LICENSES.txt"),
   `The command line contains these packages.\n\n${licenses.join(`\n${"-".repeat(80)}\n\n`)}`,
 );
