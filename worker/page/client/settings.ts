@@ -20,6 +20,9 @@ const NUMBERS = [
  */
 const CHAT = { temperature: 0.2, top_p: 0.9 };
 
+/** Tokens of an answer at most, until that is set otherwise: a page of text. */
+const LONGEST_ANSWER = 512;
+
 const input = (id: string) => element<HTMLInputElement>(id);
 
 /** Shows each slider's value beside it, in words where a number says little. */
@@ -49,7 +52,7 @@ export class Settings {
     const tokens = input("max_tokens");
     tokens.max = String(Math.min(maxTokens, context - 1));
     // The other half of a small context is the conversation's.
-    if (chat) tokens.value = String(Math.min(Number(tokens.value), context >> 1));
+    if (chat) tokens.value = String(Math.min(LONGEST_ANSWER, context >> 1));
     const start = { ...(chat && CHAT), ...generation };
     for (const [name, value] of Object.entries(start)) input(name).value = String(value);
     element("key-row").hidden = !needsKey;
