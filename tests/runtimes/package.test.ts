@@ -50,7 +50,7 @@ describe("what is in the package", () => {
       /^(package\.json|README\.md|LICENSE)$/,
       /^build\/((engine|quantizer)\.wasm|page-files\.js)$/,
       /^src\/(engine\.wasm|page-files)\.d\.ts$/,
-      // What `edgeformer convert --split` copies into a project.
+      // What `edgeformer split` copies into a project.
       /^src\/convert\/split\/start\.mjs$/,
       /^models\/fable\/(model\.json|tokenizer\.bin|weights\.00\.bin|README\.md)$/,
       /^dist\/(assembly|src|worker)\/[\w/-]+(\.js|\.js\.map|\.d\.ts)$/,
