@@ -1,10 +1,11 @@
-// What `npm start` runs after the build: the Worker on this machine, with nothing sent anywhere. It serves the default
-// model, which is pulled first if need be; where that cannot be had, the bundled story model stands in for it.
+// What `npm start` runs: the build, if anything changed since the last one, then the Worker on this machine, with nothing
+// sent anywhere. It serves the default model, which is pulled first if need be; where that cannot be had, the bundled
+// story model stands in for it.
 //   npm start -- [--model DIR|NAME] [--port N] [--offline]
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { existsSync, statSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,6 +37,43 @@ function readFlags() {
   }
 }
 
+/** What the build reads, and the last file that it writes. */
+const SOURCES = [
+  "assembly",
+  "src",
+  "worker",
+  "package.json",
+  "package-lock.json",
+  "asconfig.json",
+  "tsconfig.json",
+  "tsconfig.build.json",
+];
+const BUILT = "dist/src/cli/main.js";
+
+async function isBuilt() {
+  const built = statSync(resolve(ROOT, BUILT), { throwIfNoEntry: false })?.mtimeMs;
+  if (built === undefined) return false;
+  for (const source of SOURCES) {
+    const path = resolve(ROOT, source);
+    const files = statSync(path).isDirectory() ? await readdir(path, { recursive: true }) : [""];
+    if (files.some((file) => statSync(resolve(path, file)).mtimeMs > built)) return false;
+  }
+  return true;
+}
+
+/** Runs a program in the checkout; its exit code, and what it wrote to standard output if that is asked for. */
+async function run(program, args, stdout) {
+  const child = spawn(program, args, { cwd: ROOT, stdio: ["ignore", stdout, "inherit"] });
+  end = () => child.kill();
+  let output = "";
+  child.stdout?.on("data", (chunk) => {
+    output += chunk;
+  });
+  const [code] = await once(child, "close");
+  if (interrupted) process.exit(130);
+  return { code, output };
+}
+
 async function checkPort(port) {
   const server = createServer().listen(port, "localhost");
   try {
@@ -61,22 +99,9 @@ for (const signal of ["SIGINT", "SIGTERM"])
 
 /** The directory of a model that has a name; undefined, after a line that says why, if it cannot be had. */
 async function pull(name) {
-  const child = spawn(
-    process.execPath,
-    ["dist/src/cli/main.js", "pull", name, ...(offline ? ["--offline"] : [])],
-    {
-      cwd: ROOT,
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
-  end = () => child.kill();
-  let directory = "";
-  child.stdout.on("data", (chunk) => {
-    directory += chunk;
-  });
-  const [code] = await once(child, "close");
-  if (interrupted) process.exit(130);
-  return code === 0 ? directory.trim() : undefined;
+  const args = ["dist/src/cli/main.js", "pull", name, ...(offline ? ["--offline"] : [])];
+  const { code, output } = await run(process.execPath, args, "pipe");
+  return code === 0 ? output.trim() : undefined;
 }
 
 async function chooseModel() {
@@ -102,6 +127,12 @@ async function readManifest(directory) {
 }
 
 await checkPort(port);
+if (!(await isBuilt())) {
+  // npm's own program, whatever it is called on this platform.
+  const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
+  const { code } = await run(npm[0], [...npm.slice(1), "run", "build"], "inherit");
+  if (code !== 0) fail("the build failed");
+}
 const { directory, standInFor } = await chooseModel();
 const { name, chat_template } = await readManifest(directory);
 // Without this, wrangler looks up where this machine is, and reports a failure when it is offline.
