@@ -6,13 +6,22 @@ import { EdgeformerError } from "../errors.ts";
  * @param most units after which `spend` throws
  */
 export class Budget {
-  readonly #most: number;
+  #most: number;
   readonly #param: string;
   #spent = 0;
 
   constructor(most: number, param: string) {
     this.#most = most;
     this.#param = param;
+  }
+
+  /** Lets everything pass from now on. */
+  release(): void {
+    this.#most = Infinity;
+  }
+
+  get spent(): number {
+    return this.#spent;
   }
 
   spend(units = 1): void {

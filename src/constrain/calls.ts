@@ -117,7 +117,6 @@ class Within implements State {
   /** One for each state, so that masks are found again. */
   readonly #known: WeakMap<State, Within>;
   readonly close?: NonNullable<State["close"]>;
-  readonly relaxed?: NonNullable<State["relaxed"]>;
 
   private constructor(state: State, behind: State, known: WeakMap<State, Within>) {
     this.#state = state;
@@ -128,7 +127,6 @@ class Within implements State {
         const closed = state.close!(...closing);
         return closed && this.#around(closed);
       };
-    if (state.relaxed) this.relaxed = (reach) => this.#around(state.relaxed!(reach));
   }
 
   static of(constraint: Constraint): Part {
@@ -143,6 +141,11 @@ class Within implements State {
 
   get inside(): Inside | undefined {
     return this.#state.inside;
+  }
+
+  get unbounded(): State | undefined {
+    const { unbounded } = this.#state;
+    return unbounded && this.#around(unbounded);
   }
 
   step(byte: number): State | undefined {
@@ -220,7 +223,10 @@ export function constrainCalls(
     ? again((self) => Either.of([END, sequence(maybeSpace, literal(CALL_OPEN), opened)(self)]))
     : END;
   const inCall = opened(end);
-  if (required) return new Constraint(literal(CALL_OPEN)(inCall));
-  if (answer) return new Constraint(Either.of([answer.begin, literal(CALL_OPEN)(inCall)]));
-  return new Constraint(new FreeText(inCall));
+  const begin = required
+    ? literal(CALL_OPEN)(inCall)
+    : answer
+      ? Either.of([answer.begin, literal(CALL_OPEN)(inCall)])
+      : new FreeText(inCall);
+  return new Constraint(() => begin);
 }

@@ -1,5 +1,6 @@
 import { EdgeformerError } from "../errors.ts";
 import type { Constraint } from "./constraint.ts";
+import { compileSchema } from "./json/schema-constraint.ts";
 import { compileChoice, compileRegex } from "./text-constraints.ts";
 
 /** What a text must be. */
@@ -50,10 +51,15 @@ export function compileConstraint(source: ConstraintSource, options: ConstraintO
   const kinds = source !== null && typeof source === "object" ? Object.keys(source) : [];
   if (kinds.length === 1 && "choice" in source) return compileChoice(source.choice);
   if (kinds.length === 1 && "regex" in source) return compileRegex(source.regex);
-  if (kinds.length === 1 && ("jsonSchema" in source || "jsonObject" in source))
-    throw new EdgeformerError("invalid_option", "constraints for JSON are not supported yet", {
-      param: kinds[0]!,
-    });
+  const { propertyOrder = "any", whitespace = "bounded", unknownFormats = "ignore" } = options;
+  const schemaOptions = {
+    declaredOrder: propertyOrder === "declared",
+    spaced: whitespace === "bounded",
+    unknownFormats,
+  };
+  if (kinds.length === 1 && "jsonSchema" in source) return compileSchema(source.jsonSchema, schemaOptions);
+  if (kinds.length === 1 && "jsonObject" in source && source.jsonObject === true)
+    return compileSchema({ type: "object" }, schemaOptions);
   throw new EdgeformerError(
     "invalid_option",
     "a constraint must be one of { jsonSchema }, { jsonObject: true }, { regex } and { choice }",

@@ -31,7 +31,7 @@ export class Matcher {
    * End tokens are among them where the text may end. It is shared: copy it before changing it.
    */
   mask(): Uint32Array {
-    if (!this.#state) return new Uint32Array((this.#vocabulary.size + 31) >>> 5);
+    if (!this.#state) return this.#vocabulary.emptyMask();
     const mask = this.#masks.of(this.#state);
     if (!this.#state.mayEnd || this.#endTokens.length === 0) return mask;
     const copy = mask.slice();

@@ -5,7 +5,7 @@ export interface State {
   /** Behind one more byte of UTF-8; undefined if it may not come. From every state some way leads to an end. */
   step(byte: number): State | undefined;
   /** Inside a string, what says what may follow until the string ends, wherever the string stands. */
-  readonly inside?: Inside;
+  readonly inside?: Inside | undefined;
   /**
    * Behind the quotation mark that ends the string.
    *
@@ -14,8 +14,8 @@ export interface State {
    * @param whole whether a further key may be compared with this one before anybody steps on from here
    */
   close?(inside: Inside, written: string, whole: boolean): State | undefined;
-  /** A state that allows the same tokens of up to `reach` bytes, and is one for many. */
-  relaxed?(reach: number): State;
+  /** The same without bounds on the string's length: the same tokens may follow where the bounds are far. */
+  readonly unbounded?: State | undefined;
 }
 
 /** A place inside a string, apart from where the string stands. */
@@ -24,4 +24,12 @@ export interface Inside {
   step(byte: number): Inside | undefined;
   /** Whether a quotation mark may end the string here. */
   readonly mayClose: boolean;
+  /** Whether no character has begun. */
+  readonly atBoundary: boolean;
+  /** If any characters may follow, how many of them; undefined if not all characters may. */
+  readonly free: number | undefined;
+  /** Behind so many characters, where any may follow. */
+  behind(characters: number): Inside | undefined;
+  /** Whether tokens of so many characters come nowhere near a bound on the length. */
+  isFar(characters: number): boolean;
 }

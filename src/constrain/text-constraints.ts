@@ -48,5 +48,5 @@ function begin(languages: Languages, language: Language, param: string, choices?
   const states = new TextStates(languages, false, () => budget.spend());
   const state = states.begin([{ language, least: 0, most: Infinity, origin: 0 }]);
   if (!state) invalid(param, "allows no text");
-  return new Constraint(state, choices);
+  return new Constraint(() => state, choices);
 }

@@ -12,8 +12,6 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 export class Vocabulary {
   /** Token ids are below this. */
   readonly size: number;
-  /** UTF-8 bytes of the longest token. */
-  readonly reach: number;
   readonly bytes: Uint8Array;
   readonly ends: Uint32Array;
   readonly tokens: Int32Array;
@@ -48,7 +46,6 @@ export class Vocabulary {
     this.tokens = new Int32Array(nodes).fill(-1);
     const twins = new Map<number, number[]>();
     const path: number[] = [];
-    let reach = 0;
     let node = 0;
     before = "";
     for (const [spelling, id] of spellings) {
@@ -61,12 +58,10 @@ export class Vocabulary {
       const last = path.at(-1)!;
       if (this.tokens[last] === -1) this.tokens[last] = id;
       else twins.set(this.tokens[last]!, [...(twins.get(this.tokens[last]!) ?? []), id]);
-      reach = Math.max(reach, spelling.length);
       before = spelling;
     }
     for (const open of path) this.ends[open] = node;
     this.twins = twins;
-    this.reach = reach;
   }
 
   /** Bytes of memory. */
@@ -98,6 +93,10 @@ export class Vocabulary {
     return reached[bytes.length] === 1;
   }
 
+  emptyMask(): Uint32Array {
+    return new Uint32Array((this.size + 31) >>> 5);
+  }
+
   /** Sets the bits of the tokens that end at a node. */
   allow(mask: Uint32Array, node: number): void {
     const id = this.tokens[node]!;
@@ -105,6 +104,15 @@ export class Vocabulary {
     mask[id >>> 5]! |= 1 << (id & 31);
     if (this.twins.size === 0) return;
     for (const twin of this.twins.get(id) ?? []) mask[twin >>> 5]! |= 1 << (twin & 31);
+  }
+
+  /** Clears the bits of the tokens that end at a node. */
+  forbid(mask: Uint32Array, node: number): void {
+    const id = this.tokens[node]!;
+    if (id === -1) return;
+    mask[id >>> 5]! &= ~(1 << (id & 31));
+    if (this.twins.size === 0) return;
+    for (const twin of this.twins.get(id) ?? []) mask[twin >>> 5]! &= ~(1 << (twin & 31));
   }
 }
 

@@ -21,8 +21,8 @@ export function allowed(mask: Uint32Array): number[] {
 }
 
 /** Writes a text; false if some token of it may not come. Mask and `accept` must agree on every one. */
-export function write(matcher: Matcher, text: string): boolean {
-  for (const id of tokenizer.encode(text, { addSpecialTokens: false })) {
+export function write(matcher: Matcher, text: string, tokens = tokenizer): boolean {
+  for (const id of tokens.encode(text, { addSpecialTokens: false })) {
     const may = allows(matcher.mask(), id);
     if (matcher.accept(id) !== may) throw new Error(`mask and accept do not agree on token ${id} in ${text}`);
     if (!may) return false;
@@ -31,14 +31,14 @@ export function write(matcher: Matcher, text: string): boolean {
 }
 
 /** Whether a text may be written from its beginning to its end. */
-export function accepts(constraint: Constraint, text: string): boolean {
-  const matcher = constraint.matcher(tokenizer);
-  return write(matcher, text) && matcher.mayEnd;
+export function accepts(constraint: Constraint, text: string, tokens = tokenizer): boolean {
+  const matcher = constraint.matcher(tokens);
+  return write(matcher, text, tokens) && matcher.mayEnd;
 }
 
 /** A stream of numbers from 0 to before 1 (Marsaglia's xorshift). */
 export function random(seed: number): () => number {
-  let state = seed * 2654435761 + 1;
+  let state = Math.imul(seed, 2654435761) + 1;
   return () => {
     state ^= state << 13;
     state ^= state >>> 17;
@@ -47,20 +47,31 @@ export function random(seed: number): () => number {
   };
 }
 
+/** Tokens that bring a JSON text to its end. */
+const CLOSING = new Set(['"', "}", "]", '"}', '"]']);
+
 /**
- * A text of tokens drawn evenly from the allowed ones, short ones rather than long ones the longer it gets. Undefined
- * if it has not ended after so many tokens.
+ * A text of tokens drawn from the allowed ones: evenly at first, and those that close something the more often the
+ * longer it gets. Undefined if it has not ended after so many tokens.
  */
-export function wander(constraint: Constraint, next: () => number, most = 2000): string | undefined {
-  const matcher = constraint.matcher(tokenizer);
+export function wander(
+  constraint: Constraint,
+  next: () => number,
+  tokens = tokenizer,
+  most = 1000,
+): string | undefined {
+  const matcher = constraint.matcher(tokens);
+  const end = tokens.specialTokens.get(tokens.namedTokens.get("eos_token")!)!;
   const ids: number[] = [];
   while (ids.length < most) {
     const may = allowed(matcher.mask());
-    if (may.length === 0) throw new Error(`a dead end behind ${tokenizer.decode(ids)}`);
-    if (may.includes(END) !== matcher.mayEnd) throw new Error("mask and mayEnd do not agree");
-    const id = matcher.mayEnd && next() < 0.3 ? END : may[Math.floor(next() * may.length)]!;
+    if (may.length === 0) throw new Error(`a dead end behind ${tokens.decode(ids)}`);
+    if (may.includes(end) !== matcher.mayEnd) throw new Error("mask and mayEnd do not agree");
+    const closing = next() < ids.length / 60 ? may.filter((id) => CLOSING.has(tokens.decode([id]))) : [];
+    const from = closing.length > 0 ? closing : may;
+    const id = matcher.mayEnd && next() < 0.5 ? end : from[Math.floor(next() * from.length)]!;
     if (!matcher.accept(id)) throw new Error(`token ${id} is in the mask, but not accepted`);
-    if (id === END) return tokenizer.decode(ids);
+    if (id === end) return tokens.decode(ids);
     ids.push(id);
   }
   return undefined;

@@ -2,8 +2,9 @@
 // several languages it may still belong to, and what is open of a character.
 
 import type { Inside, State } from "../state.ts";
+import { Steps } from "../steps.ts";
 import { EVERYTHING } from "./classes.ts";
-import { type Language, type Languages, rangeOf } from "./language.ts";
+import { ALL, type Language, type Languages, rangeOf } from "./language.ts";
 
 /** One language that a string may belong to, with the characters that it must and may still have. */
 export interface Track {
@@ -19,8 +20,8 @@ export interface Track {
 /** A character that has begun: its code point is from `first` to `last`. */
 type Open =
   | undefined
-  /** So many bytes more in UTF-8; `base` is the code point with zeros for them. */
-  | { kind: "bytes"; left: number; base: number }
+  /** So many bytes more in UTF-8; `base` is the code point with zeros for them, `floor` the least with so many bytes. */
+  | { kind: "bytes"; left: number; base: number; floor: number }
   /** The same where they make no difference: the tracks are those behind the character. */
   | { kind: "skip"; left: number }
   /** Behind a backslash; `high` is the first half of a surrogate pair that has to be completed, or 0. */
@@ -36,13 +37,25 @@ const BACKSLASH = 0x5c;
 const ESCAPES = new Map([
   [0x22, 0x22],
   [0x5c, 0x5c],
-  [0x2f, 0x2f],
   [0x62, 8],
   [0x66, 12],
   [0x6e, 10],
   [0x72, 13],
   [0x74, 9],
 ]);
+
+/** The least code point with so many bytes behind its first. */
+const FLOORS = [0, 0x80, 0x800, 0x10000];
+
+/**
+ * Characters that may be written as a backslash, a u and a number. Others have one way of being written, so that a
+ * schema that says which they are leaves no choice.
+ */
+const NUMBERED = [
+  [0, 0x1f],
+  [0x7f, 0x10ffff],
+] as const;
+const ESCAPED = [...NUMBERED, [QUOTE, QUOTE], [BACKSLASH, BACKSLASH]] as const;
 
 type Ranges = readonly (readonly [first: number, last: number])[];
 
@@ -89,23 +102,35 @@ export class TextStates {
         origin,
       };
     }
-    return { language: this.#ofLength(track), least: 0, most: Infinity, origin };
+    return { language: this.ofLength(language, track.least, track.most), least: 0, most: Infinity, origin };
   }
 
-  #ofLength({ language, least, most }: Track): Language {
+  /** Texts of a language that have so many characters. */
+  ofLength(language: Language, least: number, most: number): Language {
+    if (least === 0 && most === Infinity) return language;
     const any = this.languages.characters(EVERYTHING);
     return this.languages.intersection([language, this.languages.repeat(any, least, most)]);
   }
 
-  /** The same for a mask: bounds that no `reach` characters come near are left out. */
-  relaxed(state: TextState, reach: number): TextState {
-    const isFar = ({ language, most }: Track) =>
-      most !== Infinity && most >= reach + language.lengths.deepest;
-    if (!state.tracks.some(isFar)) return state;
+  /** The same without bounds on what may still come. */
+  unbounded(state: TextState): TextState {
+    if (state.tracks.every(({ most }) => most === Infinity)) return state;
     return this.#share(
-      state.tracks.map((track) => (isFar(track) ? { ...track, most: Infinity } : track)),
+      state.tracks.map((track) => ({ ...track, most: Infinity })),
       state.open,
     );
+  }
+
+  /** Behind so many characters, where any may follow. */
+  behind(state: TextState, characters: number): TextState | undefined {
+    const tracks = state.tracks
+      .filter(({ most }) => most >= characters)
+      .map((track) => ({
+        ...track,
+        least: Math.max(0, track.least - characters),
+        most: track.most - characters,
+      }));
+    return tracks.length === 0 ? undefined : this.#share(tracks, undefined);
   }
 
   #share(tracks: readonly Track[], open: Open): TextState {
@@ -120,13 +145,13 @@ export class TextStates {
 
   #isAlive(track: Track): boolean {
     const { language, least, most } = track;
-    if (most < 0 || !this.languages.isAlive(language, this.spend)) return false;
+    if (most < least || !this.languages.isAlive(language, this.spend)) return false;
     if (least === 0 && most === Infinity) return true;
     const { shortest, longest, spans } = language.lengths;
     if (shortest > most || longest < least) return false;
     if (shortest >= least || longest <= most) return true;
     if (spans) return spans.some(([from, to]) => from <= most && to >= least);
-    return this.languages.isAlive(this.#ofLength(track), this.spend);
+    return this.languages.isAlive(this.ofLength(language, least, most), this.spend);
   }
 
   #behind(track: Track, language: Language): Track | undefined {
@@ -167,8 +192,7 @@ export class TextStates {
       if (byte >= 0x80) return this.#lead(tracks, byte);
       if (!this.#quoted) return this.#character(tracks, byte);
       if (byte === BACKSLASH) {
-        const some = this.#allows(tracks, [[0, 0x10ffff]]);
-        return some ? this.#share(tracks, { kind: "escape", high: 0 }) : undefined;
+        return this.#allows(tracks, ESCAPED) ? this.#share(tracks, { kind: "escape", high: 0 }) : undefined;
       }
       return byte < 0x20 || byte === QUOTE ? undefined : this.#character(tracks, byte);
     }
@@ -180,9 +204,17 @@ export class TextStates {
         if ((byte & 0xc0) !== 0x80) return undefined;
         if (open.kind === "skip")
           return this.#share(tracks, open.left === 1 ? undefined : { kind: "skip", left: open.left - 1 });
-        return this.#bytes(tracks, open.left - 1, open.base | ((byte & 0x3f) << (6 * (open.left - 1))));
+        return this.#bytes(
+          tracks,
+          open.left - 1,
+          open.base | ((byte & 0x3f) << (6 * (open.left - 1))),
+          open.floor,
+        );
       case "escape": {
-        if (byte === 0x75) return this.#share(tracks, { kind: "hex", left: 4, base: 0, high: open.high });
+        if (byte === 0x75) {
+          if (open.high === 0 && !this.#allows(tracks, NUMBERED)) return undefined;
+          return this.#share(tracks, { kind: "hex", left: 4, base: 0, high: open.high });
+        }
         const point = open.high === 0 ? ESCAPES.get(byte) : undefined;
         return point === undefined ? undefined : this.#character(tracks, point);
       }
@@ -197,14 +229,14 @@ export class TextStates {
   #lead(tracks: readonly Track[], byte: number): TextState | undefined {
     if (byte < 0xc2 || byte > 0xf4) return undefined;
     const left = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
-    return this.#bytes(tracks, left, (byte & (0x3f >> left)) << (6 * left));
+    return this.#bytes(tracks, left, (byte & (0x3f >> left)) << (6 * left), FLOORS[left]!);
   }
 
-  #bytes(tracks: readonly Track[], left: number, base: number): TextState | undefined {
+  #bytes(tracks: readonly Track[], left: number, base: number, floor: number): TextState | undefined {
     if (left === 0) return this.#character(tracks, base);
     // Bounds that UTF-8 has: no longer forms, no surrogates, nothing above U+10FFFF.
     const last = base + (1 << (6 * left)) - 1;
-    const from = base === 0 ? (left === 2 ? 0x800 : 0x10000) : base;
+    const from = Math.max(base, floor);
     const to = base === 0xd000 && left === 2 ? 0xd7ff : Math.min(last, 0x10ffff);
     if (from > to || (base >= 0xd800 && base < 0xe000)) return undefined;
     if (from === base && to === last) {
@@ -220,7 +252,7 @@ export class TextStates {
       }
     }
     if (!this.#allows(tracks, [[from, to]])) return undefined;
-    return this.#share(tracks, { kind: "bytes", left, base });
+    return this.#share(tracks, { kind: "bytes", left, base, floor });
   }
 
   #hex({ tracks }: TextState, left: number, base: number, high: number): TextState | undefined {
@@ -234,10 +266,14 @@ export class TextStates {
       return this.#share(tracks, { kind: "hex", left, base, high });
     }
     if (left === 0) {
-      if (base < 0xd800 || base > 0xdfff) return this.#character(tracks, base);
+      if (base < 0xd800 || base > 0xdfff)
+        return base < 0x20 || base >= 0x7f ? this.#character(tracks, base) : undefined;
       if (base >= 0xdc00) return undefined;
     }
-    const ranges: [number, number][] = [[base, last]];
+    const ranges = NUMBERED.map(([first, end]): [number, number] => [
+      Math.max(base, first),
+      Math.min(last, end),
+    ]);
     const [from, to] = [Math.max(base, 0xd800), Math.min(last, 0xdbff)];
     if (from <= to) ranges.push([0x10000 + ((from - 0xd800) << 10), 0x103ff + ((to - 0xd800) << 10)]);
     if (!this.#allows(tracks, ranges)) return undefined;
@@ -249,18 +285,26 @@ export class TextState implements Inside, State {
   readonly tracks: readonly Track[];
   readonly open: Open;
   readonly #states: TextStates;
-  readonly #next: (TextState | undefined | null)[] = [];
+  readonly #next = new Steps<TextState>();
+  /** If any characters may follow, how many of them. */
+  readonly free: number | undefined;
 
   constructor(states: TextStates, tracks: readonly Track[], open: Open) {
     this.#states = states;
     this.tracks = tracks;
     this.open = open;
+    if (open === undefined && tracks.every(({ language }) => language === ALL))
+      this.free = Math.max(...tracks.map(({ most }) => most));
   }
 
   step(byte: number): TextState | undefined {
-    let next = this.#next[byte];
-    if (next === undefined) this.#next[byte] = next = this.#states.step(this, byte) ?? null;
+    let next = this.#next.get(byte);
+    if (next === undefined) this.#next.set(byte, (next = this.#states.step(this, byte) ?? null));
     return next ?? undefined;
+  }
+
+  get atBoundary(): boolean {
+    return this.open === undefined;
   }
 
   get mayClose(): boolean {
@@ -277,9 +321,16 @@ export class TextState implements Inside, State {
     return this.open === undefined ? this.tracks.filter(isComplete).map(({ origin }) => origin) : [];
   }
 
-  /** The same for a mask: bounds that no `reach` characters come near are left out. */
-  relaxed(reach: number): TextState {
-    return this.#states.relaxed(this, reach);
+  get unbounded(): TextState {
+    return this.#states.unbounded(this);
+  }
+
+  behind(characters: number): TextState | undefined {
+    return this.#states.behind(this, characters);
+  }
+
+  isFar(characters: number): boolean {
+    return this.tracks.every(({ language, most }) => most >= characters + language.lengths.deepest);
   }
 }
 
