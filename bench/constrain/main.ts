@@ -109,8 +109,6 @@ for (const each of cases) {
   } catch (error) {
     detail = (error as Error).stack;
   }
-  if (performance.now() - began > 300)
-    console.log(`${(performance.now() - began).toFixed(0)} ms\t${each.id}`);
   outcomes.set(outcome, [...(outcomes.get(outcome) ?? []), each]);
   if (outcome !== "pass") console.log(`${outcome}\t${each.id}\t${detail}`);
   if (outcome === "refused") {
