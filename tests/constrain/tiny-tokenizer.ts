@@ -55,7 +55,9 @@ export const tiny: Tokenizer = {
     return ids;
   },
   decode(ids) {
-    return new TextDecoder().decode(Uint8Array.from([...ids].flatMap((id) => [...this.bytes(id)])));
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
+      Uint8Array.from([...ids].flatMap((id) => [...this.bytes(id)])),
+    );
   },
   decoder: () => ({ push: (id) => tiny.bytes(id) }),
 };
