@@ -1,3 +1,4 @@
+import type { GenerationConfig } from "../format/generation.ts";
 import type { NamedText } from "./calibration-text.ts";
 
 /** What the converter is doing: bytes of that step, or a share of 1 where bytes mean nothing. */
@@ -36,6 +37,8 @@ export interface ConvertOptions {
   calibrate?: NamedText;
   /** Measure the result against float32: on the bundled sample, or on a text. [not measured] */
   verify?: true | NamedText;
+  /** What holds where a request is silent, in place of what the checkpoint says. [the checkpoint's] */
+  generation?: GenerationConfig;
   /** What the SHA-256 of the weights' files must be; otherwise nothing is written. [not checked] */
   sha256?: string;
   /** The hub's branch, tag or commit. ["main"] */

@@ -92,7 +92,7 @@ async function openSource(options: ConvertOptions): Promise<OpenedSource> {
     return {
       weights: await openWeights(checkpoint, config, dialect, onWarning),
       tokenizer,
-      generation: model.generation.settings,
+      generation: options.generation ?? model.generation.settings,
       warnings: [...tokenizer.warnings, ...model.generation.warnings, ...warnings],
       files: [...model.files, ...(adapter?.files ?? [])],
       provenance: {

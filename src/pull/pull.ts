@@ -112,7 +112,7 @@ async function fetchAndConvert(
           out: directory,
           name: model.name,
           force: true,
-          ...given({ sha256: model.sha256, onProgress, signal }),
+          ...given({ sha256: model.sha256, generation: model.generation, onProgress, signal }),
         });
         await rm(downloads, { recursive: true, force: true });
         return;

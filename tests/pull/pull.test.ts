@@ -2,6 +2,8 @@ import { existsSync, readdirSync, rmSync, truncateSync, writeFileSync } from "no
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FORMAT_VERSION } from "../../src/format/manifest.ts";
+import { loadManifest } from "../../src/loading/load.ts";
+import { directorySource } from "../../src/node/index.ts";
 import { CATALOGUE, DEFAULT_MODEL, findModelByName, modelByName } from "../../src/pull/catalogue.ts";
 import { cacheFolder, modelFolder } from "../../src/pull/model-cache.ts";
 import { type PullOptions, pull } from "../../src/pull/pull.ts";
@@ -53,6 +55,8 @@ describe("a pull", () => {
     const steps: string[] = [];
     const directory = await pull(SMALL, { ...options, onProgress: (step) => steps.push(step) });
     await expectOnlyTheModel(directory);
+    const manifest = await loadManifest(directorySource(directory));
+    expect(manifest).toMatchObject({ name: "Small", generation: { temperature: 0.5 } });
     expect(new Set(steps)).toEqual(new Set([`downloading ${FILE}`, "hashing the source", "converting"]));
     expect(options.notes).toEqual([]);
   });

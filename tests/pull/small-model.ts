@@ -20,6 +20,7 @@ export const SMALL: CatalogueModel = {
   wheel: { requirement: "llm-small==1.0", bytes: CONTENT.length },
   sha256: createHash("sha256").update(CONTENT).digest("hex"),
   bytes: CONTENT.length,
+  generation: { temperature: 0.5 },
   parameters: 1000,
   license: "MIT",
   note: "for tests",
