@@ -40,6 +40,7 @@ export interface CallOptions {
 type Part = (behind: State) => State;
 
 const encoder = new TextEncoder();
+const OPEN = encoder.encode(CALL_OPEN);
 
 const END: State = { mayEnd: true, step: () => undefined };
 
@@ -159,6 +160,7 @@ class Within implements State {
 /** Any text, up to where it opens a call. */
 class FreeText implements State {
   readonly mayEnd = true;
+  readonly until = OPEN.at(-1)!;
   readonly #opened: State;
   /** Bytes of CALL_OPEN that the text ends with. */
   readonly #matched: number;
@@ -178,8 +180,6 @@ class FreeText implements State {
     return this.#all[matched] ?? new FreeText(this.#opened, matched, this.#all);
   }
 }
-
-const OPEN = encoder.encode(CALL_OPEN);
 
 /**
  * What holds a text to calls of functions. Where none is required, the text is free, or held to `answer`, until it opens

@@ -65,9 +65,12 @@ export class Masks {
     if (wide?.inside && wide !== given && given.inside!.isFar(this.#walk(wide.inside).longest)) state = wide;
     const known = recall(this.#masks, state);
     if (known) return known;
-    const { inside } = state;
+    const { inside, until } = state;
     let mask: Uint32Array;
-    if (inside && state.close) {
+    if (until !== undefined) {
+      mask = this.#vocabulary.fullMask().slice();
+      this.#correct(mask, 0, this.#vocabulary.bytes.length, state, until);
+    } else if (inside && state.close) {
       const walk = this.#walk(inside);
       mask = walk.mask.slice();
       for (const { node, inside: end, written, opens } of walk.exits) {
@@ -94,6 +97,21 @@ export class Masks {
     for (let node = from; node < to; node = ends[node]!) {
       const next = state.step(bytes[node]!);
       if (next) this.#descend(mask, node, next);
+    }
+  }
+
+  /** Looks again at the tokens of some subtrees, all of them allowed, that have the byte on which they depend. */
+  #correct(mask: Uint32Array, from: number, to: number, state: State, until: number): void {
+    const vocabulary = this.#vocabulary;
+    const holds = vocabulary.holding(until);
+    for (let node = from; node < to; node = vocabulary.ends[node]!) {
+      if (holds[node] === 0) continue;
+      const next = state.step(vocabulary.bytes[node]!);
+      if (next?.until === until) this.#correct(mask, node + 1, vocabulary.ends[node]!, next, until);
+      else {
+        for (let below = node; below < vocabulary.ends[node]!; below++) vocabulary.forbid(mask, below);
+        if (next) this.#descend(mask, node, next);
+      }
     }
   }
 

@@ -19,6 +19,8 @@ export class Vocabulary {
   readonly twins: ReadonlyMap<number, number[]>;
   readonly #tokenizer: Tokenizer;
   readonly #special: ReadonlySet<number>;
+  readonly #holding = new Map<number, Uint8Array>();
+  #full: Uint32Array | undefined;
   /** The token at the end of a text, where the tokenizer names one. */
   readonly endToken: number | undefined;
 
@@ -91,6 +93,30 @@ export class Vocabulary {
       }
     }
     return reached[bytes.length] === 1;
+  }
+
+  /** Of each node, 1 if it or one below it is this byte. */
+  holding(byte: number): Uint8Array {
+    let holds = this.#holding.get(byte);
+    if (!holds) {
+      holds = new Uint8Array(this.bytes.length);
+      for (let node = holds.length - 1; node >= 0; node--) {
+        if (this.bytes[node] === byte) holds[node] = 1;
+        for (let below = node + 1; below < this.ends[node]! && holds[node] === 0; below = this.ends[below]!)
+          holds[node] = holds[below]!;
+      }
+      this.#holding.set(byte, holds);
+    }
+    return holds;
+  }
+
+  /** The mask that allows all tokens of text. Must not be changed. */
+  fullMask(): Uint32Array {
+    if (!this.#full) {
+      this.#full = this.emptyMask();
+      for (let node = 0; node < this.bytes.length; node++) this.allow(this.#full, node);
+    }
+    return this.#full;
   }
 
   emptyMask(): Uint32Array {

@@ -7,7 +7,7 @@ import {
   compileConstraint,
   constrainCalls,
 } from "../../src/constrain/index.ts";
-import { allowed, tokenizer } from "./tokens.ts";
+import { allowed, allows, END, tokenizer } from "./tokens.ts";
 
 /** In place of a JSON Schema, so that this is about what stands around the arguments. */
 const city = compileConstraint({ regex: '\\{"city": "[^"\\\\]*"\\}' });
@@ -92,6 +92,18 @@ describe("a text that may call", () => {
     expect(matcher.accept(tokenizer.encode(">")[0]!)).toBe(true);
     expect(matcher.mayEnd).toBe(false);
     expect(spelled().sort()).toEqual(["\n", " ", " {", ' {"', " [", "{", '{"', "["].sort());
+  });
+
+  test("allows just the tokens whose every byte may come, wherever the text stands", () => {
+    for (const text of ["", "<", "a <tool", "<tool_call", "<tool_call>", `${call(TIME)}`, "> <<tool_"]) {
+      const matcher = constrainCalls(FUNCTIONS).matcher(tokenizer);
+      for (const character of text) expect(matcher.accept(tokenizer.encode(character)[0]!)).toBe(true);
+      const mask = matcher.mask();
+      const wrong = [];
+      for (let id = 0; id < tokenizer.vocabSize; id++)
+        if (id !== END && matcher.clone().accept(id) !== allows(mask, id)) wrong.push(id);
+      expect(wrong).toEqual([]);
+    }
   });
 
   test("has functions with names that need no escaping", () => {
