@@ -362,6 +362,12 @@ describe("what is refused", () => {
     ["a tool with an odd name", { tools: [tool("a b")] }, "tools.0.function.name", /letters, digits/],
     ["two tools of the same name", { tools: [tool("f"), tool("f")] }, "tools", /different names/],
     ["too many tools", { tools: Array.from({ length: 129 }, (_, i) => tool(`f${i}`)) }, "tools", /128/],
+    [
+      "a tool whose parameters cannot be enforced",
+      { ...ENDS, tools: [tool("f"), tool("g", { properties: { a: { multipleOf: "x" } } })] },
+      "tools.1.function.parameters",
+      /\/properties\/a\/multipleOf/,
+    ],
     ["a choice without tools", { tool_choice: "required" }, "tool_choice", /when there are tools/],
     [
       "parallel calls without tools",
@@ -385,6 +391,21 @@ describe("what is refused", () => {
       /object/,
     ],
     ["a format without an end", { response_format: { type: "json_object" } }, "ignore_eos", /where it ends/],
+    [
+      "a schema that cannot be enforced",
+      {
+        ...ENDS,
+        response_format: { type: "json_schema", json_schema: { name: "a", schema: { minItems: -1 } } },
+      },
+      "response_format.json_schema.schema",
+      /minItems/,
+    ],
+    [
+      "a schema that allows nothing",
+      { ...ENDS, response_format: { type: "json_schema", json_schema: { name: "a", schema: { enum: [] } } } },
+      "response_format.json_schema.schema",
+      /enum/,
+    ],
     ["two forms", { structured_outputs: { regex: "a", choice: ["b"] } }, "structured_outputs", /one of/],
     [
       "two fields for a form",

@@ -64,6 +64,50 @@ const mostly: Bend = (right) => fc.oneof({ weight: 9, arbitrary: right }, { weig
 /** Left as it is, so that many requests are computed. */
 const tame: Bend = (right) => right;
 
+const schema = fc.oneof(
+  fc.constantFrom<object>(
+    { type: "object" },
+    { type: "integer", minimum: 0, maximum: 9 },
+    { enum: ["a", 1, null] },
+    { type: "array", items: { type: "string", pattern: "^[a-c]{1,3}$" }, maxItems: 2 },
+    { $ref: "#" },
+    { allOf: [{ minimum: 3 }, { maximum: 2 }], type: "number" },
+  ),
+  fc.dictionary(fc.constantFrom("type", "enum", "items", "properties", "pattern", "minimum", "not"), odd),
+);
+const responseFormat = mostly(
+  fc.oneof(
+    fc.constantFrom({ type: "text" }, { type: "json_object" }),
+    fc.record({
+      type: fc.constant("json_schema"),
+      json_schema: mostly(
+        fc.record({ name: mostly(text), schema: mostly(schema), strict: mostly(fc.boolean()) }),
+      ),
+    }),
+  ),
+);
+const structuredOutputs = mostly(
+  fc.oneof(
+    fc.record({ json: mostly(schema) }),
+    fc.record({ regex: mostly(fc.constantFrom("[a-c]{1,9}", "(", ".*", "(a|b)*c", "(a*)*{9}", "\\p{L}+")) }),
+    fc.record({ choice: mostly(fc.array(text, { maxLength: 3 })) }),
+  ),
+);
+const tools = mostly(
+  fc.array(
+    fc.record({
+      type: mostly(fc.constant("function")),
+      function: mostly(
+        fc.record(
+          { name: mostly(fc.constantFrom("f", "g")), parameters: mostly(schema) },
+          { requiredKeys: ["name"] },
+        ),
+      ),
+    }),
+    { maxLength: 2 },
+  ),
+);
+
 /** The fields of both ways to complete. */
 const common = (bend: Bend) => ({
   model: bend(fc.constant("fable")),
@@ -113,6 +157,8 @@ const completion = completionOf(mostly, mostly(prompts), {
   best_of: mostly(fc.integer({ min: 1, max: 4 })),
   stream_options: mostly(fc.record({ include_usage: fc.boolean() })),
   stop_token_ids: mostly(ids),
+  response_format: responseFormat,
+  structured_outputs: structuredOutputs,
 });
 const tameCompletion = completionOf(tame, fc.oneof(text, knownIds), {});
 
@@ -145,7 +191,11 @@ const ROLES = ["system", "developer", "user", "assistant"];
 const chat = chatOf(mostly, [...ROLES, "tool"], {
   max_completion_tokens: mostly(fc.integer({ min: 1, max: 7 })),
   top_logprobs: mostly(fc.nat(20)),
-  tools: odd,
+  response_format: responseFormat,
+  structured_outputs: structuredOutputs,
+  tools,
+  tool_choice: mostly(fc.constantFrom("none", "auto", "required")),
+  parallel_tool_calls: mostly(fc.boolean()),
 });
 const tameChat = chatOf(tame, ROLES, {});
 

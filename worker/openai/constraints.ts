@@ -14,7 +14,7 @@ import type { ConstraintFields } from "./constraint-schema.ts";
 import type { ToolFields } from "./tools-schema.ts";
 
 /** Constraints that are kept, and the characters of what they were made from together. */
-const MAX_KEPT = 8;
+const MAX_KEPT = 4;
 const MAX_KEPT_CHARACTERS = 1_000_000;
 
 /** By what they were made from, the least recently used first. */
