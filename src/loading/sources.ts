@@ -59,24 +59,48 @@ export function chunksOf(stream: ReadableStream<Uint8Array>): AsyncIterableItera
   };
 }
 
+/** What is fetched with, besides the address. */
+export interface FetchInit {
+  signal?: AbortSignal;
+  headers?: Record<string, string>;
+}
+
+/**
+ * The address without the name and the password in it, and the header that says the same. `fetch` takes no such address,
+ * and what is in it would be shown wherever a load fails.
+ */
+function splitCredentials(base: string): { root: string; headers: Record<string, string> | undefined } {
+  const url = URL.canParse(base) ? new URL(base) : undefined;
+  if (url === undefined || (url.username === "" && url.password === ""))
+    return { root: base, headers: undefined };
+  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  const bytes = new TextEncoder().encode(credentials);
+  url.username = "";
+  url.password = "";
+  return { root: url.href, headers: { authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` } };
+}
+
 /**
  * A model directory behind a URL: a web server, a bucket, a Worker's assets binding.
  *
- * @param base URL of the directory; a relative one is resolved by `fetcher`
+ * @param base URL of the directory; a relative one is resolved by `fetcher`. A name and a password in it are sent as a
+ *   header and shown nowhere.
  * @param fetcher anything that fetches, for example `env.ASSETS.fetch.bind(env.ASSETS)` [fetch]
  */
 export function fetchSource(
   base: string | URL,
-  fetcher: (url: string, init?: { signal?: AbortSignal }) => Promise<Response> = (url, init) =>
-    fetch(url, init),
+  fetcher: (url: string, init?: FetchInit) => Promise<Response> = (url, init) => fetch(url, init),
 ): ModelSource {
-  const root = String(base).replace(/\/?$/, "/");
+  const { root, headers } = splitCredentials(String(base).replace(/\/?$/, "/"));
   return {
     name: root,
     async open(file, signal) {
       let response: Response;
       try {
-        response = await fetcher(root + file, signal === undefined ? {} : { signal });
+        response = await fetcher(root + file, {
+          ...(signal === undefined ? {} : { signal }),
+          ...(headers === undefined ? {} : { headers }),
+        });
       } catch (cause) {
         throw new EdgeformerError("io", `${file}: ${root}${file} cannot be fetched (${String(cause)})`, {
           cause,

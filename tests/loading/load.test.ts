@@ -310,4 +310,27 @@ describe("fetchSource", () => {
     expect(error.message).toContain(PARTS[1]);
     expect(error.message).toContain(String(status));
   });
+
+  test("sends a name and a password as a header and shows them nowhere", async () => {
+    const asked: unknown[] = [];
+    const source = fetchSource("https://m%C3%A4x:s3cret%3A%2F@example.com/model", async (url, init) => {
+      asked.push(url, init?.headers);
+      return new Response("", { status: 403 });
+    });
+    const failure = await loadTokenizer(source).then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    expect(asked).toEqual([
+      "https://example.com/model/model.json",
+      { authorization: `Basic ${Buffer.from("mäx:s3cret:/").toString("base64")}` },
+    ]);
+    expect(failure?.message).toContain("https://example.com/model/model.json answered with status 403");
+    expect(source.name).toBe("https://example.com/model/");
+    const unreachable = await fetchSource("https://me:s3cret@example.invalid/")
+      .open("model.json")
+      .then(String, String);
+    expect(unreachable).toContain("cannot be fetched");
+    expect(`${failure} ${unreachable}`).not.toMatch(/s3cret|m%C3/);
+  });
 });
