@@ -15,6 +15,11 @@ interface Machine {
   stepper: Stepper;
 }
 
+/** How long a sequence that waits for room rests between two looks. */
+const REST_MS = 20;
+
+const shortRest = () => new Promise<void>((resolve) => setTimeout(resolve, REST_MS));
+
 /**
  * A loaded model. Generations started together share every step: each gets the text that it would get alone.
  *
@@ -225,8 +230,11 @@ export class Model {
   async #advance(sequence: Sequence, seen: number, signal: AbortSignal | undefined): Promise<number> {
     if (signal?.aborted)
       throw new EdgeformerError("aborted", "the request was aborted", { cause: signal.reason });
-    const steps = await this.#live().stepper.advance(seen);
+    const { stepper } = this.#live();
+    const steps = await stepper.advance(seen);
     if (sequence.error !== undefined) throw sequence.error;
+    // Hundreds may wait, and to look after each step would take as long as the step.
+    if (!sequence.finished && !stepper.scheduler.isRunning(sequence)) await shortRest();
     return steps;
   }
 }

@@ -31,6 +31,9 @@ const STALLS_PER_BODY = 6;
 /** A body of this many bytes holds up to so many times as much memory, as text and as what JSON makes of it. */
 const MEMORY_PER_BYTE = 4;
 
+/** What a body without a length is given first; then twice as much whenever it turns out longer. */
+const FIRST_BYTES = 4 * 1024;
+
 /** How long a request waits for memory for its body. */
 const PATIENCE_MS = 5_000;
 
@@ -114,38 +117,41 @@ export async function dropBody(request: Request, stallMs: number): Promise<void>
  */
 async function readText(request: Request, { limit, stallMs, lease, turn }: Intake): Promise<string> {
   const reader = new BodyReader(request.body as ReadableStream<Uint8Array> | null, stallMs);
-  const refuse = async (error: HttpError): Promise<never> => {
+  const refuse = async (cause: unknown): Promise<never> => {
     lease.release();
     await reader.drop();
-    throw error;
+    throw cause instanceof HttpError ? cause : new HttpError(400, "The request body broke off.", { cause });
+  };
+  const decode = (make: () => string): string => {
+    try {
+      return make();
+    } catch (cause) {
+      throw new HttpError(400, "The request body could not be read as UTF-8.", { cause });
+    }
   };
   const declared = request.headers.get("content-length");
   if (Number(declared ?? 0) > limit) return refuse(tooLarge(limit));
-  const most = declared === null ? limit : Number(declared);
-  try {
-    await lease.wait(most * MEMORY_PER_BYTE, 2 * STALLS_PER_BODY * stallMs, PATIENCE_MS);
-  } catch (error) {
-    return refuse(error as HttpError);
-  }
+  const lastsMs = 2 * STALLS_PER_BODY * stallMs;
+  let room = declared === null ? Math.min(FIRST_BYTES, limit) : Number(declared);
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let text = "";
   let bytes = 0;
-  for (;;) {
-    let piece: Uint8Array | undefined;
-    try {
-      piece = await reader.next();
-    } catch (cause) {
-      lease.release();
-      throw cause instanceof HttpError ? cause : new HttpError(400, "The request body broke off.", { cause });
+  try {
+    await lease.wait(room * MEMORY_PER_BYTE, lastsMs, PATIENCE_MS);
+    for (;;) {
+      const piece = await reader.next();
+      bytes += piece?.byteLength ?? 0;
+      if (bytes > limit) throw tooLarge(limit);
+      if (bytes > room) {
+        room = Math.min(limit, Math.max(2 * room, bytes));
+        await lease.wait(room * MEMORY_PER_BYTE, lastsMs, PATIENCE_MS);
+      }
+      if (piece === undefined) break;
+      text += decode(() => decoder.decode(piece, { stream: true }));
     }
-    bytes += piece?.byteLength ?? 0;
-    if (bytes > limit) return refuse(tooLarge(limit));
-    try {
-      text += piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
-    } catch (cause) {
-      return refuse(new HttpError(400, "The request body could not be read as UTF-8.", { cause }));
-    }
-    if (piece === undefined) break;
+    text += decode(() => decoder.decode());
+  } catch (error) {
+    return refuse(error);
   }
   await turn(bytes);
   return text;

@@ -6,14 +6,22 @@ async function digest(text: string): Promise<ArrayBuffer> {
   return crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
 }
 
+/** The digests of the configured keys, made once. */
+const digests = new WeakMap<string[], ArrayBuffer[]>();
+
 /**
  * Whether `token` is one of the keys. Every key is compared, as a digest of fixed length, so the time that it
  * takes does not tell which key came close or how long it is.
  */
 async function isKnown(token: string, keys: string[]): Promise<boolean> {
   const given = await digest(token);
+  let made = digests.get(keys);
+  if (made === undefined) {
+    made = await Promise.all(keys.map(digest));
+    digests.set(keys, made);
+  }
   let known = false;
-  for (const key of keys) known = crypto.subtle.timingSafeEqual(given, await digest(key)) || known;
+  for (const key of made) known = crypto.subtle.timingSafeEqual(given, key) || known;
   return known;
 }
 

@@ -3,7 +3,7 @@ import { HttpError } from "./errors.ts";
 /** How often somebody who waits for memory looks again. */
 const POLL_MS = 10;
 /** What a request may hold that counts as a small one. */
-const SMALL_BYTES = 128 * 1024;
+const SMALL_BYTES = 64 * 1024;
 /** The share of the whole that those who hold more may have together. */
 const LARGE_SHARE = 0.75;
 

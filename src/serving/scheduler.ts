@@ -48,9 +48,9 @@ interface UnderWay {
   owners: ReadonlyMap<number, Running>;
 }
 
-/** What a sequence delivers before it may be set back, so that everybody gets on whoever else comes. */
+/** What a sequence delivers before it may be set back again. */
 const LEAST_DELIVERED = BLOCK_POSITIONS;
-/** How often a sequence may be set back before it has delivered that. */
+/** How often it may be set back before it has delivered that. */
 const MAX_FRUITLESS = 3;
 /** How many of those who wait may be passed over in a step because what they begin with is just being read. */
 const MAX_PASSED = 8;
@@ -91,6 +91,8 @@ export class Scheduler {
   readonly #slots: (Running | undefined)[];
   readonly #freeSlots: number[];
   readonly #maxRows: number;
+  /** Slots whose sequences may not be set back before they have delivered something: so everybody gets on some day. */
+  readonly #safeSlots: number;
   readonly #maxGuesses: number;
   /** The batches that are being computed, oldest first. */
   readonly #underWay: UnderWay[] = [];
@@ -100,6 +102,7 @@ export class Scheduler {
     this.#slots = new Array(maxSequences).fill(undefined);
     this.#freeSlots = Array.from({ length: maxSequences }, (_, i) => maxSequences - 1 - i);
     this.#maxRows = maxRows;
+    this.#safeSlots = Math.ceil(maxSequences / 4);
     this.maxBatches = maxBatches;
     this.#line = new WaitingLine(options.maxQueue ?? 64, options.maxWaitSteps ?? 4096);
     this.#maxGuesses = Math.min(options.promptLookup ?? 1, maxRows - 1);
@@ -126,6 +129,11 @@ export class Scheduler {
     this.#line.remove(sequence);
     const running = this.#running.find((entry) => entry.sequence === sequence);
     if (running !== undefined) this.#retire(running);
+  }
+
+  /** Whether a sequence has a slot. */
+  isRunning(sequence: Sequence): boolean {
+    return this.#running.some((entry) => entry.sequence === sequence);
   }
 
   /**
@@ -283,8 +291,9 @@ export class Scheduler {
       this.#freeSlots.length + leases.length > 0 &&
       this.cache.fits(ids, blocksFor(sequence), wantedFrom, cacheSalt, leases);
     if (fits()) return [];
+    const safe = this.#running.filter((entry) => !mayBeSetBack(entry)).slice(0, this.#safeSlots);
     const ahead = this.#running
-      .filter((entry) => owesTurn(entry.standing, standing) && mayBeSetBack(entry))
+      .filter((entry) => owesTurn(entry.standing, standing) && !safe.includes(entry))
       .sort((a, b) => rowsAhead(b.standing, a.standing));
     for (const entry of ahead) {
       leases.push(entry.lease);

@@ -1,5 +1,6 @@
 // Text to token ids and back, from a compiled table: the same for every vocabulary, byte-level or SentencePiece's.
 
+import { EdgeformerError } from "../errors.ts";
 import { AddedWords } from "./tokenizer-added.ts";
 import { Merger } from "./tokenizer-merges.ts";
 import { normalize, preTokenize } from "./tokenizer-settings.ts";
@@ -15,6 +16,8 @@ export interface EncodeOptions {
    * `start` to before `end`. Otherwise it is text and has no power. [false]
    */
   allowSpecial?: boolean | ((start: number, end: number) => boolean);
+  /** A text of more tokens is refused, and the rest of it is not read. [no limit] */
+  maxTokens?: number;
 }
 
 /** Gives the bytes of one token after the other, as they follow each other in a text. */
@@ -36,7 +39,11 @@ export interface Tokenizer {
   readonly longestToken: number;
   /** What `bos_token`, `eos_token`, `pad_token` and the like are spelled as, under these names. */
   readonly namedTokens: ReadonlyMap<string, string>;
-  /** Token ids of a text; lone surrogates count as U+FFFD. */
+  /**
+   * Token ids of a text; lone surrogates count as U+FFFD.
+   *
+   * @throws EdgeformerError `context_length_exceeded` for more than `maxTokens`
+   */
   encode(text: string, options?: EncodeOptions): number[];
   /** Text of token ids, special ones spelled out; bytes that are not UTF-8 become U+FFFD. */
   decode(ids: Iterable<number>): string;
@@ -98,10 +105,24 @@ export class CompiledTokenizer implements Tokenizer {
     this.namedTokens = new Map(Object.entries(settings.names));
   }
 
-  encode(text: string, { addSpecialTokens = true, allowSpecial = false }: EncodeOptions = {}): number[] {
+  encode(
+    text: string,
+    {
+      addSpecialTokens = true,
+      allowSpecial = false,
+      maxTokens = Number.POSITIVE_INFINITY,
+    }: EncodeOptions = {},
+  ): number[] {
     const { settings } = this.#table;
     const out: number[] = addSpecialTokens ? [...settings.prefix] : [];
-    const encodePiece = (piece: string) => this.#encodePiece(piece, out);
+    const refuseMore = () => {
+      if (out.length > maxTokens)
+        throw new EdgeformerError("context_length_exceeded", `the text has more than ${maxTokens} tokens`);
+    };
+    const encodePiece = (piece: string) => {
+      this.#encodePiece(piece, out);
+      refuseMore();
+    };
     const isAllowed = typeof allowSpecial === "function" ? allowSpecial : undefined;
     for (const section of this.#raw.split(text, isAllowed ?? allowSpecial === true)) {
       if ("id" in section) {
@@ -123,6 +144,7 @@ export class CompiledTokenizer implements Tokenizer {
       }
     }
     if (addSpecialTokens) out.push(...settings.suffix);
+    refuseMore();
     return out;
   }
 

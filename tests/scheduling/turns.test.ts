@@ -78,6 +78,34 @@ describe("turns", () => {
     expect(scheduler.cache.available).toBe(CAPACITY.kvBlocks);
   });
 
+  test("a short answer comes soon beside long prompts that ask for one token each, without an end", () => {
+    const { scheduler, run } = setUp();
+    let flood: Generation[] = [];
+    let made = 0;
+    const more = () => {
+      flood = flood.filter(({ finished, error }) => !finished && error === undefined);
+      for (; flood.length < 24; made++) {
+        const sequence = generation(`client ${made % 3}`, `${made}`, 500, 1);
+        scheduler.add(sequence);
+        flood.push(sequence);
+      }
+      run();
+      return true;
+    };
+    for (let i = 0; i < 300; i++) more();
+    const waits: number[] = [];
+    for (let i = 0; i < 60; i++) {
+      const sequence = generation(`visitor ${i % 20}`, `short ${i}`, 30, 20);
+      scheduler.add(sequence);
+      waits.push(stepsToFirstToken(more, sequence));
+      while (!sequence.finished) more();
+    }
+    console.log(`steps to the first token: ${waits.toSorted((a, b) => a - b).join(" ")}`);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(3);
+    // The flood gets on, too.
+    expect(made).toBeGreaterThan(100);
+  });
+
   test("clients get equal shares, however much each asks for", () => {
     const { scheduler, run } = setUp();
     const one = Array.from({ length: 40 }, (_, i) => generation("one", `request ${i}`, 10, 400));

@@ -162,3 +162,15 @@ test("a megabyte of one letter, of spaces, of emoji is no trap", () => {
     expect(gpt2.decode(gpt2.encode(text)) === text).toBe(true);
   }
 });
+
+test("a text of more tokens than allowed is refused, and not read to its end", () => {
+  const text = "one two three four five ";
+  const count = gpt2.encode(text).length;
+  expect(gpt2.encode(text, { maxTokens: count })).toHaveLength(count);
+  expect(() => gpt2.encode(text, { maxTokens: count - 1 })).toThrow(
+    expect.objectContaining({
+      code: "context_length_exceeded",
+      message: `the text has more than ${count - 1} tokens`,
+    }),
+  );
+});

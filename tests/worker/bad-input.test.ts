@@ -223,6 +223,8 @@ describe("tokenize and detokenize", () => {
     ["/detokenize", { tokens: [50_257] }, "tokens"],
     ["/detokenize", { tokens: [-1] }, "tokens"],
     ["/detokenize", { tokens: Array(65_537).fill(0) }, "tokens"],
+    // The longest token has 128 bytes: the answer would be 43 times as long as the question.
+    ["/detokenize", { tokens: Array(65_536).fill(35_496) }, "tokens"],
   ])("%s %j", async (path, body, param) => {
     expect(await refusal(await worker.post(path, body), 400)).toMatchObject({ param });
   });

@@ -13,8 +13,8 @@ describe("the ledger", () => {
     expect(() => two.hold(200_000, 1000)).toThrow(
       expect.objectContaining({ status: 503, headers: { "retry-after": expect.any(String) } }),
     );
-    two.hold(100_000, 1000);
-    expect(memory.held).toBe(800_000);
+    two.hold(50_000, 1000);
+    expect(memory.held).toBe(750_000);
     one.hold(10, 1000);
     two.hold(700_000, 1000);
     one.release();
@@ -25,9 +25,9 @@ describe("the ledger", () => {
   test("keeps a part for small requests", () => {
     const memory = new RequestMemory(1_000_000);
     memory.lease().hold(750_000, 1000);
-    expect(() => memory.lease().hold(150_000, 1000)).toThrow("busy");
-    for (let i = 0; i < 2; i++) memory.lease().hold(120_000, 1000);
-    expect(() => memory.lease().hold(120_000, 1000)).toThrow("busy");
+    expect(() => memory.lease().hold(100_000, 1000)).toThrow("busy");
+    for (let i = 0; i < 4; i++) memory.lease().hold(60_000, 1000);
+    expect(() => memory.lease().hold(60_000, 1000)).toThrow("busy");
   });
 
   test("forgets who has died without a word", () => {

@@ -45,13 +45,13 @@ export function encodeOptions({ add_special_tokens, allow_special_tokens }: Text
 
 /**
  * The token ids of a prompt, where an empty text is the beginning of a new one. A text that cannot fit the context is
- * refused without tokenizing it.
+ * refused without tokenizing it, or once it has too many tokens.
  *
- * @throws HttpError 400
+ * @throws HttpError 400; EdgeformerError `context_length_exceeded`
  */
 export function encodePrompt(model: Model, text: string, options?: EncodeOptions): number[] {
   if (!model.tokenizer)
     throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
   refuseTooLong(model, text.length);
-  return model.encodePrompt(text, options);
+  return model.encodePrompt(text, { ...options, maxTokens: model.context });
 }
