@@ -10,7 +10,6 @@ import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { unstable_startWorker } from "wrangler";
 
 const DEFAULT_MODEL = "SmolLM2-135M-Instruct";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -127,6 +126,8 @@ async function readManifest(directory) {
 }
 
 await checkPort(port);
+// It takes a second or two to load, in which the rest goes on.
+const wrangler = import("wrangler");
 if (!(await isBuilt())) {
   // npm's own program, whatever it is called on this platform.
   const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
@@ -138,6 +139,7 @@ const { name, chat_template } = await readManifest(directory);
 // Without this, wrangler looks up where this machine is, and reports a failure when it is offline.
 Object.assign(process.env, { CLOUDFLARE_CF_FETCH_ENABLED: "false", WRANGLER_SEND_METRICS: "false" });
 const text = (value) => ({ type: "plain_text", value });
+const { unstable_startWorker } = await wrangler;
 const worker = await unstable_startWorker({
   config: resolve(ROOT, "wrangler.toml"),
   assets: directory,
@@ -146,6 +148,8 @@ const worker = await unstable_startWorker({
     PUBLIC_MODEL: text("true"),
     ...(standInFor && { STAND_IN_FOR: text(standInFor) }),
   },
+  // What wrangler.toml's command writes, the build has written.
+  build: { custom: { command: "" } },
   dev: {
     server: { hostname: "localhost", port: Number(port) },
     // `wrangler dev` has no switch for it, and its inspector is told of each piece of the weights that the Worker reads.

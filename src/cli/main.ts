@@ -8,4 +8,6 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
   process.exit(0);
 });
-process.exitCode = await run(process.argv.slice(2), process, controller.signal);
+const code = await run(process.argv.slice(2), process, controller.signal);
+// Once everything is written. By itself the process would stay as long as a name is being looked up that nobody waits for.
+process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

@@ -1,18 +1,18 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { EdgeformerError } from "../errors.ts";
 
 /** What pip may be called, in the order in which it is looked for. */
 const COMMANDS = ["python3 -m pip", "python -m pip", "pip3", "pip"].map((command) => command.split(" "));
 /** How often the progress of a download is looked at. */
 const WATCH_MS = 200;
-/** What pip says when it looks for a package, and when it has found it. */
-const SEARCHING = /^(Looking in indexes|Collecting)\b/m;
+/** What pip says when it has found a package. */
 const FOUND = /^\s*(Downloading|Using cached|File was already downloaded|Saved)\b/m;
 
 export interface PipOptions {
-  /** After pip has begun to look for the package and has not found it for this long, it is stopped. */
+  /** pip is stopped when it has not found the package after this long, and as long as it takes to start. */
   reachMs: number;
   /** Bytes that have come so far. */
   onProgress?: (bytes: number) => void;
@@ -39,47 +39,59 @@ function reason(output: string): string {
   return error.replace(/^ERROR: */, "").slice(0, 300);
 }
 
-/** Runs one of pip's names. Resolves to false if there is no such command, or it has no pip. */
+/** The command that runs pip on this machine, and how many milliseconds it takes to start; undefined if there is none. */
+async function findPip(
+  signal?: AbortSignal,
+): Promise<{ command: readonly string[]; startMs: number } | undefined> {
+  for (const command of COMMANDS) {
+    const [program, ...first] = command as [string, ...string[]];
+    const started = performance.now();
+    try {
+      await promisify(execFile)(program, [...first, "--version"], { ...(signal && { signal }) });
+      return { command, startMs: performance.now() - started };
+    } catch (error) {
+      if (signal?.aborted) throw error;
+    }
+  }
+  return undefined;
+}
+
+/** Runs pip to its end. */
 function runPip(
-  command: readonly string[],
-  args: readonly string[],
+  [program, ...args]: readonly [string, ...string[]],
   temporary: string,
-  { reachMs, signal }: PipOptions,
-): Promise<boolean> {
-  const [program, ...first] = command as [string, ...string[]];
+  foundMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, [...first, ...args], {
+    const child = spawn(program, args, {
       stdio: ["ignore", "pipe", "pipe"],
       // Whatever pip keeps while it downloads is in a folder of ours: there its progress can be seen, and removed.
       env: { ...process.env, PYTHONUNBUFFERED: "1", TMPDIR: temporary, TEMP: temporary, TMP: temporary },
       ...(signal && { signal }),
     });
     let [output, errors] = ["", ""];
-    let timer: NodeJS.Timeout | undefined;
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      // A process that pip started may hold them open.
+      child.stdout.destroy();
+      child.stderr.destroy();
+      reject(new EdgeformerError("io", `pip found nothing within ${(foundMs / 1000).toFixed(1)} s`));
+    }, foundMs);
     child.stdout.on("data", (chunk) => {
       output += String(chunk);
       if (FOUND.test(output)) clearTimeout(timer);
-      else if (timer === undefined && SEARCHING.test(output))
-        timer = setTimeout(() => {
-          child.kill("SIGKILL");
-          // A process that pip started may hold them open.
-          child.stdout.destroy();
-          child.stderr.destroy();
-          reject(new EdgeformerError("io", `pip found nothing within ${reachMs / 1000} s`));
-        }, reachMs);
     });
     child.stderr.on("data", (chunk) => {
       errors += String(chunk);
     });
-    child.on("error", (error: NodeJS.ErrnoException) => {
+    child.on("error", (error) => {
       clearTimeout(timer);
-      if (error.code === "ENOENT") resolve(false);
-      else reject(error);
+      reject(error);
     });
     child.on("close", (code) => {
       clearTimeout(timer);
-      if (code === 0) resolve(true);
-      else if (/No module named pip/.test(errors)) resolve(false);
+      if (code === 0) resolve();
       else reject(new EdgeformerError("io", `pip: ${reason(errors)}`));
     });
   });
@@ -102,14 +114,12 @@ export async function pipDownload(requirement: string, folder: string, options: 
     ...["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"],
     ...["--timeout", seconds, "--retries", "1"],
   ];
+  const pip = await findPip(options.signal);
+  if (pip === undefined) throw new EdgeformerError("io", "there is no pip on this machine");
+  const command = [...pip.command, ...args] as unknown as readonly [string, ...string[]];
   const watch = setInterval(async () => options.onProgress?.(await bytesIn(folder)), WATCH_MS);
   try {
-    let found = false;
-    for (const command of COMMANDS) {
-      found = await runPip(command, args, temporary, options);
-      if (found) break;
-    }
-    if (!found) throw new EdgeformerError("io", "there is no pip on this machine");
+    await runPip(command, temporary, options.reachMs + pip.startMs, options.signal);
   } finally {
     clearInterval(watch);
     await rm(temporary, { recursive: true, force: true });

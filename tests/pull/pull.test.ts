@@ -98,7 +98,7 @@ describe("a pull", () => {
     expect(performance.now() - started).toBeLessThan(20_000);
     expect(options.notes).toEqual([
       expect.stringContaining("no answer within 0.5 s"),
-      expect.stringContaining("pip found nothing within 0.5 s"),
+      expect.stringMatching(/^pip found nothing within 0\.[2-4] s$/),
     ]);
   });
 

@@ -45,6 +45,7 @@ export function writePip(folder: string, content?: Uint8Array, wait = 0): string
     join(folder, "python3"),
     [
       "#!/bin/sh",
+      '[ "$3" = "--version" ] && exit 0',
       'while [ "$1" != "--dest" ]; do shift; done',
       'echo "Collecting llm-small==1.0"',
       wait > 0 ? `exec sleep ${wait}` : ":",

