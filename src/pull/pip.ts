@@ -31,12 +31,14 @@ async function bytesIn(folder: string): Promise<number> {
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
-/** pip's last line that is about an error, without its prefix. */
-function reason(output: string): string {
+/** What pip failed with: an error of the file system as Node gives it, or pip's last line that is about an error. */
+function failure(output: string, folder: string): Error {
+  if (output.includes("No space left on device"))
+    return Object.assign(new Error(`pip: no space left in ${folder}`), { code: "ENOSPC", path: folder });
   const lines = output.split("\n").filter((line) => line.trim() !== "");
   const error =
     lines.filter((line) => line.startsWith("ERROR:")).at(-1) ?? lines.at(-1) ?? "pip said nothing";
-  return error.replace(/^ERROR: */, "").slice(0, 300);
+  return new EdgeformerError("io", `pip: ${error.replace(/^ERROR: */, "").slice(0, 300)}`);
 }
 
 /** The command that runs pip on this machine, and how many milliseconds it takes to start; undefined if there is none. */
@@ -92,7 +94,7 @@ function runPip(
     child.on("close", (code) => {
       clearTimeout(timer);
       if (code === 0) resolve();
-      else reject(new EdgeformerError("io", `pip: ${reason(errors)}`));
+      else reject(failure(errors, temporary));
     });
   });
 }

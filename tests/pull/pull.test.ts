@@ -151,6 +151,16 @@ describe("a pull", () => {
     expect(server.downloads(FILE)[1]).toMatch(/^bytes=[1-9]\d*-/);
   });
 
+  test("says that the disk is full where pip finds it so, and asks nobody else", async () => {
+    server.status = 404;
+    const folder = writePip(join(temporary, "full"));
+    const script =
+      '#!/bin/sh\n[ "$3" = "--version" ] && exit 0\necho "OSError: [Errno 28] No space left on device" >&2; exit 2\n';
+    writeFileSync(join(folder, "python3"), script);
+    process.env.PATH = [folder, PATH].join(delimiter);
+    await expect(pull(SMALL, options)).rejects.toMatchObject({ code: "ENOSPC" });
+  });
+
   test("passes on what the file system refuses", async () => {
     writeFileSync(home, "a file where a folder should be");
     await expect(pull(SMALL, { ...options, home: join(home, "below") })).rejects.toMatchObject({
