@@ -36,7 +36,7 @@ interface Share {
 }
 
 /** Names what all stages of a chain must agree on: every bit of the weights, the cuts, the memory, the engine. */
-async function chainVersion(manifest: Manifest, plan: ChainPlan, engineId = ""): Promise<string> {
+export async function chainVersion(manifest: Manifest, plan: ChainPlan, engineId = ""): Promise<string> {
   const { architecture, config, tensors, parts } = manifest;
   const text = JSON.stringify([architecture, config, tensors, parts, plan, engineId]);
   return toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))));

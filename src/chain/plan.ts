@@ -170,12 +170,19 @@ export function planChain(model: ModelLayout, options: ChainOptions = {}): Chain
     const longest = largest(0, context, (positions) =>
       positions === 0 ? true : cutting(blocksFor(positions), positions).least(isolates) <= limit,
     );
+    const fewer = [4, 2, 1].find(
+      (sequences) =>
+        sequences < max_sequences &&
+        new Cutting(model, { context, max_sequences: sequences, kv_blocks: leastBlocks }).least(isolates) <=
+          limit,
+    );
     const ways = [
       ...(fewest === undefined ? [] : [`${fewest} isolates`]),
       ...(longest > 0 ? [`a context of ${longest} tokens`] : []),
+      ...(fewer === undefined ? [] : [`${fewer} sequences at once`]),
       ...(model.tensors.every(({ kind }) => kind !== "four-bit") ? ["four bits instead of eight"] : []),
-      ...(isolates === most ? ["a model with a smaller vocabulary or narrower layers"] : []),
     ];
+    if (ways.length === 0) ways.push("a model with a smaller vocabulary or narrower layers");
     throw new EdgeformerError(
       "unsupported_model",
       `over ${isolates} ${isolates === 1 ? "isolate" : "isolates"} the largest stage needs ${megabytes(needed)} of WebAssembly memory at a context of ${context} tokens, ` +

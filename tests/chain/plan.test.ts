@@ -93,7 +93,11 @@ describe("a plan", () => {
     );
     // The embedding alone is too large, however many there are.
     expect(() => planChain(llama(3, { vocab_size: 250_000 }))).toThrow(
-      /over 4 isolates .* what would help: four bits instead of eight, or a model with a smaller vocabulary/,
+      /over 4 isolates .* what would help: four bits instead of eight/,
+    );
+    const sizes = { vocab_size: 156_000, hidden_size: 576 };
+    expect(() => planChain(llama(3, sizes), { context: 64, memoryLimit: 95e6 })).toThrow(
+      /what would help: . sequences at once/,
     );
   });
 
