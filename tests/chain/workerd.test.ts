@@ -12,7 +12,7 @@ import { buildChain, removeChain, WorkerdChain } from "./workerd-chain.ts";
 
 const CONTEXT = 256;
 /** Faults in the last test: some in each run, many where somebody asks for them. */
-const FAULTS = Number(process.env.CHAIN_FAULTS ?? 10);
+const FAULTS = Number(process.env.CHAIN_FAULTS ?? 6);
 
 let bundle: string;
 let temporary: string;
@@ -155,7 +155,7 @@ describe("a chain", () => {
 
   test("gives everything back when a client leaves", async () => {
     chain = await WorkerdChain.start(bundle, cut);
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 5; i++) {
       const controller = new AbortController();
       const body = { prompt: ids(20, i), max_tokens: 200, stream: true, ignore_eos: true };
       const response = await chain.post("/v1/completions", body, controller.signal);
@@ -171,14 +171,15 @@ describe("a chain", () => {
     expect(all.map(({ usage }) => usage.completion_tokens)).toEqual(new Array(8).fill(CONTEXT - 10));
   });
 
-  test.each(["abort", "abort-behind", "twice", "second"])("goes on after %s", async (fault) => {
+  test("goes on after a stage was aborted, before or behind its batch, or computed it twice", async () => {
     chain = await WorkerdChain.start(bundle, cut);
     const ask = asking((path, body) => chain!.post(path, body));
     await ask(BODIES[0]!);
-    for (const stage of [2, 3]) {
-      await chain.fault(stage, fault);
-      expect((await ask(BODIES[1]!)).choices).toEqual(expected[1]);
-    }
+    for (const fault of ["abort", "abort-behind", "twice", "second"])
+      for (const stage of [2, 3]) {
+        await chain.fault(stage, fault);
+        expect((await ask(BODIES[1]!)).choices).toEqual(expected[1]);
+      }
   });
 
   test("does not wait for a stage that hangs", async () => {
