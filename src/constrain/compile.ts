@@ -19,7 +19,8 @@ export interface ConstraintOptions {
   /** Whether an object's keys come in any order, or in the one in which the schema names them. ["any"] */
   propertyOrder?: "any" | "declared";
   /**
-   * White space between JSON's tokens: a space, or a line feed with up to 32 spaces or tabs behind it; or none.
+   * White space between JSON's tokens: a space, or a line feed with up to 32 spaces or tabs behind it, where a line then
+   * begins with a key, a value or what closes; or none. Before the first token there never is any.
    * ["bounded"]
    */
   whitespace?: "bounded" | "none";

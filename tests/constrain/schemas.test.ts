@@ -290,7 +290,11 @@ describe("options", () => {
     expect(accepts(bounded, pretty.replaceAll("\n", "\r\n"))).toBe(true);
     expect(accepts(bounded, '{ "b" : 1 , "a": null }')).toBe(true);
     expect(accepts(none, '{"b": 1}')).toBe(false);
-    for (const text of ['{  "b":1}', '{\n\n"b":1}', `{\n${" ".repeat(33)}"b":1}`, '{"b":1} '])
+    for (const text of [
+      ...['{  "b":1}', '{\n\n"b":1}', `{\n${" ".repeat(33)}"b":1}`, '{"b":1} ', ' {"b":1}', '\n{"b":1}'],
+      // A line begins with a key, a value or what closes.
+      ...['{"b"\n:1}', '{"b":1\n,"a":null}', '{"b":1,"a":[1\n,2]}'],
+    ])
       expect(accepts(bounded, text), text).toBe(false);
   });
 

@@ -64,7 +64,9 @@ export class JsonStates {
       this.texts.languages.clear();
       this.alternatives.forget();
     }
-    return (this.#begin ??= new Value(new Context(this, [this.#root], () => END, false), undefined));
+    return (this.#begin ??= new Begin(
+      new Value(new Context(this, [this.#root], () => END, false), undefined),
+    ));
   }
 
   /** Called for each state that is made. */
@@ -110,14 +112,43 @@ abstract class Remembering implements State {
   abstract find(byte: number): State | undefined;
 }
 
+function isSpace(byte: number): boolean {
+  return byte === SPACE || byte === LINE_FEED || byte === TAB || byte === RETURN;
+}
+
 /** A state in front of a token of JSON, which white space may precede. */
 abstract class Spaced extends Remembering {
   find(byte: number): State | undefined {
-    if (byte !== SPACE && byte !== LINE_FEED && byte !== TAB && byte !== RETURN) return this.token(byte);
-    return this.states.spaced ? new Gap(this, byte, 0) : undefined;
+    if (!isSpace(byte)) return this.token(byte);
+    const isLine = byte === LINE_FEED || byte === RETURN;
+    return this.states.spaced && !(isLine && !this.mayBreak) ? new Gap(this, byte, 0) : undefined;
+  }
+
+  /** Whether the line may be broken here. */
+  get mayBreak(): boolean {
+    return true;
   }
 
   abstract token(byte: number): State | undefined;
+
+  /** The same at the beginning of a line. */
+  tokenOnLine(byte: number): State | undefined {
+    return this.token(byte);
+  }
+}
+
+/** Before the first character, which is no white space: clients read an answer as it grows. */
+class Begin extends Remembering {
+  readonly #value: Value;
+
+  constructor(value: Value) {
+    super(value.states);
+    this.#value = value;
+  }
+
+  find(byte: number): State | undefined {
+    return isSpace(byte) ? undefined : this.#value.step(byte);
+  }
 }
 
 /** Behind white space: one space or tab, or a line feed and what indents the next line. */
@@ -139,7 +170,8 @@ class Gap extends Remembering {
       if (this.#first !== LINE_FEED || this.#indent === MAX_INDENT) return undefined;
       return new Gap(this.#before, LINE_FEED, this.#indent + 1);
     }
-    return byte === LINE_FEED || byte === RETURN ? undefined : this.#before.token(byte);
+    if (byte === LINE_FEED || byte === RETURN) return undefined;
+    return this.#first === LINE_FEED ? this.#before.tokenOnLine(byte) : this.#before.token(byte);
   }
 }
 
@@ -556,6 +588,10 @@ class Colon extends Spaced {
     this.#value = new Value(context, undefined);
   }
 
+  override get mayBreak(): boolean {
+    return false;
+  }
+
   token(byte: number): State | undefined {
     return byte === COLON ? this.#value : undefined;
   }
@@ -579,9 +615,17 @@ class CommaOrClose extends Spaced {
     this.#next = next;
   }
 
+  /** Nobody begins a line with a comma, but a small model that may goes on and on. */
+  override get mayBreak(): boolean {
+    return this.#close() !== undefined;
+  }
+
   token(byte: number): State | undefined {
-    if (byte === this.#bracket) return this.#close();
-    return byte === COMMA ? this.#next() : undefined;
+    return byte === COMMA ? this.#next() : this.tokenOnLine(byte);
+  }
+
+  override tokenOnLine(byte: number): State | undefined {
+    return byte === this.#bracket ? this.#close() : undefined;
   }
 }
 
