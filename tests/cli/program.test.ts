@@ -96,6 +96,24 @@ describe("generate", () => {
     expect(finish_reason).toBe("stop");
   });
 
+  test("holds the text to a schema", async () => {
+    const schema = join(temporary, "schema.json");
+    const properties = { name: { enum: ["Tom", "Ann"] }, age: { type: "integer", minimum: 1, maximum: 9 } };
+    writeFileSync(
+      schema,
+      JSON.stringify({ type: "object", properties, required: ["name", "age"], additionalProperties: false }),
+    );
+    const { stdout } = await cli(["generate", "Tom is 7.", "--schema", schema, "--seed", "1"]);
+    expect(JSON.parse(stdout)).toEqual({
+      name: expect.stringMatching(/^(Tom|Ann)$/),
+      age: expect.toSatisfy((age: number) => age >= 1 && age <= 9),
+    });
+    writeFileSync(schema, JSON.stringify({ minimum: "low" }));
+    const refused = await cli(["generate", "x", "--schema", schema]);
+    rmSync(schema);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("/minimum") });
+  });
+
   test("cannot read a schema that is not there", async () => {
     const { code, stderr } = await cli(["generate", "x", "--schema", join(temporary, "none.json")]);
     expect([code, stderr]).toEqual([1, expect.stringContaining("none.json")]);
