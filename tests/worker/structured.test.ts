@@ -104,7 +104,8 @@ describe("response_format", () => {
     expect(new Set(choices.map(({ message }) => message.content)).size).toBe(3);
     for (const { message, logprobs } of choices) {
       Review.parse(JSON.parse(message.content!));
-      expect(logprobs!.content!.map(({ token }) => token).join("")).toBe(message.content);
+      const bytes = logprobs!.content!.flatMap((token) => token.bytes!);
+      expect(new TextDecoder().decode(Uint8Array.from(bytes))).toBe(message.content);
       for (const { logprob, top_logprobs } of logprobs!.content!) {
         expect(logprob).toBeLessThanOrEqual(0);
         // Of the restricted distribution: where few tokens are possible, their probabilities add up to 1.
