@@ -178,7 +178,7 @@ describe("what installing it brings", () => {
     ]);
   });
 
-  test("tarball ≤ 7.5 MB, ≤ 3 MB unpacked beside the bundled model, command line ≤ 600 KB", async () => {
+  test("tarball ≤ 7.5 MB, ≤ 3.5 MB unpacked beside the bundled model, command line ≤ 700 KB", async () => {
     const sizes = await Promise.all(
       (await filesOf(installed)).map(async (file) => ({
         file,
@@ -189,8 +189,8 @@ describe("what installing it brings", () => {
       sizes.filter(({ file }) => pattern.test(file)).reduce((total, { bytes }) => total + bytes, 0);
     const found = {
       tarball: { bytes: (await stat(tarball)).size, limit: 7_500_000 },
-      "unpacked, without the model": { bytes: sum(/^(?!models\/)/), limit: 3_000_000 },
-      "command line": { bytes: sum(/^dist\/src\/cli\//), limit: 600_000 },
+      "unpacked, without the model": { bytes: sum(/^(?!models\/)/), limit: 3_500_000 },
+      "command line": { bytes: sum(/^dist\/src\/cli\//), limit: 700_000 },
     };
     console.table(found);
     for (const [name, { bytes, limit }] of Object.entries(found))
