@@ -27,18 +27,12 @@ interface Crypto {
   ) => WritableStream<Uint8Array> & { readonly digest: Promise<ArrayBuffer> };
 }
 
-/** A Durable Object's own view of itself. */
-interface DurableObjectContext {
-  readonly id: { toString(): string };
-  waitUntil(promise: Promise<unknown>): void;
-}
-
 declare module "cloudflare:workers" {
   /** An object that lives in one place and keeps its memory between requests, until it is evicted. */
   export class DurableObject<E> {
-    readonly ctx: DurableObjectContext;
+    readonly ctx: import("./chain/chain-config.ts").ObjectContext;
     readonly env: E;
-    constructor(ctx: DurableObjectContext, env: E);
+    constructor(ctx: import("./chain/chain-config.ts").ObjectContext, env: E);
   }
 }
 

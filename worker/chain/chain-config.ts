@@ -9,6 +9,18 @@ export interface ChainEnv extends Env {
   NEXT?: StageNamespace;
 }
 
+/** A Durable Object's own view of itself. */
+export interface ObjectContext {
+  readonly id: { toString(): string };
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+/** The class of a chain's Durable Objects: what it answers, and what every Durable Object has. */
+export type ObjectClass<Calls> = new (
+  ctx: ObjectContext,
+  env: ChainEnv,
+) => Calls & { readonly ctx: ObjectContext; readonly env: ChainEnv };
+
 const variables = z.object({
   /** Which stage this is, from 1. */
   STAGE: z.coerce.number().int().min(1),

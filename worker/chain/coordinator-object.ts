@@ -1,12 +1,18 @@
 import { DurableObject } from "cloudflare:workers";
 import { loadFirstStage } from "../../src/chain/load-stage.ts";
 import { createApp, type WorkerOptions } from "../app.ts";
-import { type ChainEnv, type ChainOptions, chainSource, nextStage } from "./chain-config.ts";
+import {
+  type ChainEnv,
+  type ChainOptions,
+  chainSource,
+  nextStage,
+  type ObjectClass,
+} from "./chain-config.ts";
 
-type CoordinatorClass = new (
-  ctx: DurableObjectContext,
-  env: ChainEnv,
-) => DurableObject<ChainEnv> & { fetch(request: Request): Response | Promise<Response> };
+/** What a coordinator answers. */
+interface CoordinatorCalls {
+  fetch(request: Request): Response | Promise<Response>;
+}
 
 /**
  * The class of the first stage's Durable Object: the endpoint, the scheduler, the tokenizer, the embedding, the head, and
@@ -14,7 +20,9 @@ type CoordinatorClass = new (
  *
  * The other stages' objects are named after this one: a second coordinator has stages of its own.
  */
-export function createCoordinator(options: ChainOptions & Pick<WorkerOptions, "page">): CoordinatorClass {
+export function createCoordinator(
+  options: ChainOptions & Pick<WorkerOptions, "page">,
+): ObjectClass<CoordinatorCalls> {
   return class Coordinator extends DurableObject<ChainEnv> {
     readonly #app = createApp({
       ...options,

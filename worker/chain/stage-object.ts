@@ -3,16 +3,21 @@ import type { LayerStage } from "../../src/chain/layer-stage.ts";
 import { loadLayerStage } from "../../src/chain/load-stage.ts";
 import type { StageBatch, StageOpening } from "../../src/chain/stage-message.ts";
 import { streamingDigest } from "../digest.ts";
-import { type ChainEnv, type ChainOptions, chainSource, nextStage, readChainConfig } from "./chain-config.ts";
+import {
+  type ChainEnv,
+  type ChainOptions,
+  chainSource,
+  nextStage,
+  type ObjectClass,
+  readChainConfig,
+} from "./chain-config.ts";
 import { answered, type RemoteStage, type StageAnswer, type StageCalls } from "./stage-link.ts";
-
-type StageClass = new (ctx: DurableObjectContext, env: ChainEnv) => DurableObject<ChainEnv> & StageCalls;
 
 /**
  * The class of a stage's Durable Object: its layers, with the keys and values of whoever runs. Everything is in memory.
  * An instance that was evicted begins anew, and says so by knowing no session.
  */
-export function createStage(options: ChainOptions): StageClass {
+export function createStage(options: ChainOptions): ObjectClass<StageCalls> {
   return class Stage extends DurableObject<ChainEnv> implements StageCalls {
     readonly #next: RemoteStage | undefined = nextStage(this.env);
     #stage: Promise<LayerStage> | undefined;
