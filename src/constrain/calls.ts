@@ -144,6 +144,10 @@ class Within implements State {
     return this.#state.inside;
   }
 
+  get listed(): readonly string[] | undefined {
+    return this.#state.listed;
+  }
+
   get unbounded(): State | undefined {
     const { unbounded } = this.#state;
     return unbounded && this.#around(unbounded);

@@ -6,14 +6,16 @@ export interface State {
   step(byte: number): State | undefined;
   /** Inside a string, what says what may follow until the string ends, wherever the string stands. */
   readonly inside?: Inside | undefined;
+  /** Further texts that the rest of the string may be: printable ASCII that needs no escape. */
+  readonly listed?: readonly string[] | undefined;
   /**
    * Behind the quotation mark that ends the string.
    *
-   * @param inside where the string stands then
+   * @param inside where the string stands then, apart from those that are listed
    * @param written what was written of it since this state, a character for each byte
    * @param whole whether a further key may be compared with this one before anybody steps on from here
    */
-  close?(inside: Inside, written: string, whole: boolean): State | undefined;
+  close?(inside: Inside | undefined, written: string, whole: boolean): State | undefined;
   /** The same without bounds on the string's length: the same tokens may follow where the bounds are far. */
   readonly unbounded?: State | undefined;
   /** Any bytes may follow up to this one: a token without it may come, whatever it is. */

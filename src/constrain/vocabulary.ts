@@ -9,6 +9,14 @@
 
 import type { Tokenizer } from "../text/tokenizer.ts";
 
+/** Paths that are remembered: some 100 bytes each. */
+const MAX_PATHS = 8192;
+
+interface Path {
+  nodes: readonly number[];
+  exit: number;
+}
+
 export class Vocabulary {
   /** Token ids are below this. */
   readonly size: number;
@@ -17,6 +25,7 @@ export class Vocabulary {
   readonly tokens: Int32Array;
   /** Further tokens with the same bytes as a token. */
   readonly twins: ReadonlyMap<number, number[]>;
+  readonly #paths = new Map<string, Path>();
   readonly #tokenizer: Tokenizer;
   readonly #special: ReadonlySet<number>;
   readonly #holding = new Map<number, Uint8Array>();
@@ -117,6 +126,28 @@ export class Vocabulary {
       for (let node = 0; node < this.bytes.length; node++) this.allow(this.#full, node);
     }
     return this.#full;
+  }
+
+  /** The nodes on the way of an ASCII text, as far as it goes, and that of a quotation mark behind it, or -1. */
+  pathOf(text: string): Path {
+    let path = this.#paths.get(text);
+    if (!path) {
+      const nodes: number[] = [];
+      const child = (unit: number): number => {
+        const last = nodes.at(-1);
+        const end = last === undefined ? this.bytes.length : this.ends[last]!;
+        let node = last === undefined ? 0 : last + 1;
+        while (node < end && this.bytes[node] !== unit) node = this.ends[node]!;
+        return node < end ? node : -1;
+      };
+      let at = 0;
+      for (let node = 0; at < text.length && (node = child(text.charCodeAt(at))) !== -1; at++)
+        nodes.push(node);
+      path = { nodes, exit: at === text.length ? child(0x22) : -1 };
+      if (this.#paths.size >= MAX_PATHS) this.#paths.clear();
+      this.#paths.set(text, path);
+    }
+    return path;
   }
 
   emptyMask(): Uint32Array {

@@ -423,7 +423,7 @@ class StringState extends Remembering {
     return next && this.#context.string(next, this.#written + String.fromCharCode(byte));
   }
 
-  close(inside: Inside, written: string): State | undefined {
+  close(inside: Inside | undefined, written: string): State | undefined {
     const { origins } = inside as TextState;
     return this.#context.end(origins, () => JSON.stringify(readString(this.#written + written)));
   }
@@ -435,6 +435,19 @@ class StringState extends Remembering {
   }
 }
 
+/** Names that are written in one way only. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+interface Keys {
+  /** Those of them that a schema names and that are written in one way only, in order. */
+  plain: readonly string[];
+  set: ReadonlySet<string>;
+  /** The languages of the others: the first is that of all that a schema names. */
+  text: TextState | undefined;
+  /** Who allows each of the other languages. */
+  kinds: readonly (readonly { state: ObjectState; kind: KeyClass; origin: number }[])[];
+}
+
 class ObjectFrame {
   readonly context: Context;
   readonly #threads: readonly Thread<ObjectState>[];
@@ -444,9 +457,7 @@ class ObjectFrame {
   readonly next: State;
   /** Behind a value. */
   readonly between: State;
-  #keys:
-    | { text: TextState | undefined; kinds: { state: ObjectState; kind: KeyClass; origin: number }[][] }
-    | undefined;
+  #keys: Keys | undefined;
   readonly #named = new Map<string, State | undefined>();
   readonly #unnamed = new Map<string, State | undefined>();
 
@@ -459,7 +470,7 @@ class ObjectFrame {
       context.states,
       CLOSE_OBJECT,
       () => this.close(),
-      () => (this.keys.text ? this.next : undefined),
+      () => (this.hasKeys ? this.next : undefined),
     );
   }
 
@@ -468,8 +479,8 @@ class ObjectFrame {
     return this.context.end(reached, undefined);
   }
 
-  /** The languages of keys that may come: the first is that of all that a schema names. */
-  get keys() {
+  /** Keys that may come. */
+  get keys(): Keys {
     if (this.#keys) return this.#keys;
     const { texts } = this.context.states;
     const kinds = new Map<Language, { state: ObjectState; kind: KeyClass; origin: number }[]>();
@@ -479,22 +490,39 @@ class ObjectFrame {
         if (list) list.push({ state, kind, origin });
         else kinds.set(language, [{ state, kind, origin }]);
       }
-    const named = texts.languages.union(this.#threads.map(({ state }) => state.named));
-    const tracks = [named, ...kinds.keys()].map(
+    const named = [...new Set(this.#threads.flatMap(({ state }) => state.named))].sort();
+    const spelled = named.filter((name) => !PLAIN.test(name));
+    const tracks = [texts.languages.strings(spelled), ...kinds.keys()].map(
       (language, origin): Track => ({ language, least: 0, most: Infinity, origin }),
     );
-    return (this.#keys = { text: texts.begin(tracks), kinds: [...kinds.values()] });
+    const plain = spelled.length === 0 ? named : named.filter((name) => PLAIN.test(name));
+    return (this.#keys = {
+      plain,
+      set: new Set(plain),
+      text: texts.begin(tracks),
+      kinds: [...kinds.values()],
+    });
+  }
+
+  /** Whether any key may come. */
+  get hasKeys(): boolean {
+    return this.keys.text !== undefined || this.keys.plain.length > 0;
   }
 
   /**
    * Behind a key.
    *
-   * @param found which of the languages of `keys` it belongs to
+   * @param isNamed whether a schema names it
+   * @param kinds which of the kinds of `keys` it is of, counted from 1
    * @param remember whether a later key will be compared with it
    */
-  behindKey(key: () => string, found: readonly number[], remember: boolean): State | undefined {
-    const kinds = found.filter((origin) => origin > 0);
-    if (found[0] !== 0) {
+  behindKey(
+    key: () => string,
+    isNamed: boolean,
+    kinds: readonly number[],
+    remember: boolean,
+  ): State | undefined {
+    if (!isNamed) {
       if (remember) return this.#behind(this.#unnamedSteps(kinds, key()));
       const memo = kinds.join();
       if (!this.#unnamed.has(memo))
@@ -542,34 +570,63 @@ class KeyOrClose extends Spaced {
 
   token(byte: number): State | undefined {
     if (byte === CLOSE_OBJECT) return this.#mayClose ? this.#frame.close() : undefined;
-    const { text } = byte === QUOTE ? this.#frame.keys : { text: undefined };
-    return text && new KeyState(this.#frame, text, "");
+    if (byte !== QUOTE || !this.#frame.hasKeys) return undefined;
+    const { text, plain } = this.#frame.keys;
+    return new KeyState(this.#frame, text, 0, plain.length, "");
   }
 }
 
 class KeyState extends Remembering {
-  readonly inside: TextState;
+  readonly inside: TextState | undefined;
   readonly #frame: ObjectFrame;
+  /** The plain keys that begin like this one are those from `low` to before `high`. */
+  readonly #low: number;
+  readonly #high: number;
   /** What the key has so far, a character for each byte. */
   readonly #written: string;
+  #listed: readonly string[] | undefined;
 
-  constructor(frame: ObjectFrame, text: TextState, written: string) {
+  constructor(frame: ObjectFrame, inside: TextState | undefined, low: number, high: number, written: string) {
     super(frame.context.states);
     this.#frame = frame;
-    this.inside = text;
+    this.inside = inside;
+    this.#low = low;
+    this.#high = high;
     this.#written = written;
   }
 
-  find(byte: number): State | undefined {
-    if (byte === QUOTE && this.inside.open === undefined) return this.close(this.inside, "", true);
-    const next = this.inside.step(byte);
-    return next && new KeyState(this.#frame, next, this.#written + String.fromCharCode(byte));
+  get listed(): readonly string[] {
+    const { plain } = this.#frame.keys;
+    this.#listed ??= plain.slice(this.#low, this.#high).map((name) => name.slice(this.#written.length));
+    return this.#listed;
   }
 
-  close(inside: Inside, written: string, whole: boolean): State | undefined {
-    const { origins } = inside as TextState;
-    if (origins.length === 0) return undefined;
-    return this.#frame.behindKey(() => readString(this.#written + written), origins, whole);
+  find(byte: number): State | undefined {
+    if (byte === QUOTE && (this.inside === undefined || this.inside.open === undefined))
+      return this.close(this.inside, "", true);
+    const inside = this.inside?.step(byte);
+    const { plain } = this.#frame.keys;
+    const at = this.#written.length;
+    let [low, high] = [this.#low, this.#high];
+    while (low < high && !(plain[low]!.charCodeAt(at) >= byte)) low++;
+    while (high > low && plain[high - 1]!.charCodeAt(at) > byte) high--;
+    if (low < high && plain[low]!.charCodeAt(at) !== byte) high = low;
+    if (!inside && low === high) return undefined;
+    return new KeyState(this.#frame, inside, low, high, this.#written + String.fromCharCode(byte));
+  }
+
+  close(inside: Inside | undefined, written: string, whole: boolean): State | undefined {
+    const key = this.#written + written;
+    const origins = (inside as TextState | undefined)?.origins ?? [];
+    const isListed = this.#frame.keys.set.has(key);
+    if (!isListed && origins.length === 0) return undefined;
+    const kinds = origins[0] === 0 ? origins.slice(1) : origins;
+    return this.#frame.behindKey(
+      () => (isListed ? key : readString(key)),
+      isListed || origins[0] === 0,
+      kinds,
+      whole,
+    );
   }
 }
 

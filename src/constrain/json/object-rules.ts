@@ -129,7 +129,7 @@ export class ObjectState {
   readonly last: number;
   #missing: readonly number[] | undefined;
   #canFinish: boolean | undefined;
-  #named: Language | undefined;
+  #named: readonly string[] | undefined;
   #unnamed: readonly { kind: KeyClass; language: Language }[] | undefined;
 
   constructor(
@@ -236,10 +236,8 @@ export class ObjectState {
   }
 
   /** Keys that may come of those that a schema names. */
-  get named(): Language {
-    return (this.#named ??= this.rules.tools.languages.strings(
-      this.rules.names.filter((_, index) => this.#mayCome(index)),
-    ));
+  get named(): readonly string[] {
+    return (this.#named ??= this.rules.names.filter((_, index) => this.#mayCome(index)));
   }
 
   /** Keys that may come of those that no schema names, by their class. */

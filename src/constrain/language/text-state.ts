@@ -123,6 +123,7 @@ export class TextStates {
 
   /** Behind so many characters, where any may follow. */
   behind(state: TextState, characters: number): TextState | undefined {
+    if (state.tracks.every(({ least, most }) => least === 0 && most === Infinity)) return state;
     const tracks = state.tracks
       .filter(({ most }) => most >= characters)
       .map((track) => ({
