@@ -1,5 +1,10 @@
 import { EdgeformerError } from "../errors.ts";
 
+/** Units for one expression that is looked at in the search for a text of a language. */
+export const SEARCH_STEP = 40;
+/** Units that compiling may take: some 50 ms. */
+export const MAX_WORK = 120_000;
+
 /**
  * Counts work in units of about a microsecond: whether a constraint is taken does not depend on the machine.
  *

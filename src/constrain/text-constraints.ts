@@ -2,7 +2,7 @@
 
 import { EdgeformerError } from "../errors.ts";
 import { excerpt } from "../excerpt.ts";
-import { Budget } from "./budget.ts";
+import { Budget, MAX_WORK, SEARCH_STEP } from "./budget.ts";
 import { Constraint } from "./constraint.ts";
 import { type Language, Languages } from "./language/language.ts";
 import { languageOfPattern } from "./language/pattern.ts";
@@ -11,8 +11,6 @@ import { TextStates } from "./language/text-state.ts";
 
 const MAX_CHOICES = 10_000;
 const MAX_CHOICE_UNITS = 1_000_000;
-/** Expressions that may be looked at when a constraint is compiled, and again while texts are made. */
-const MAX_WORK = 20_000;
 
 function invalid(param: string, message: string): never {
   throw new EdgeformerError("invalid_option", `${param} ${message}`, { param });
@@ -45,8 +43,9 @@ export function compileRegex(regex: unknown): Constraint {
 
 function begin(languages: Languages, language: Language, param: string, choices?: string[]): Constraint {
   const budget = new Budget(MAX_WORK, param);
-  const states = new TextStates(languages, false, () => budget.spend());
+  const states = new TextStates(languages, false, () => budget.spend(SEARCH_STEP));
   const state = states.begin([{ language, least: 0, most: Infinity, origin: 0 }]);
   if (!state) invalid(param, "allows no text");
+  budget.release();
   return new Constraint(() => state, choices);
 }

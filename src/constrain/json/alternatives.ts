@@ -2,7 +2,7 @@
 // facts. allOf multiplies lists, anyOf joins them, and what negates a list of conditions is a list again.
 
 import { excerpt } from "../../excerpt.ts";
-import type { Budget } from "../budget.ts";
+import { type Budget, SEARCH_STEP } from "../budget.ts";
 import { type Language, type Languages, NOTHING } from "../language/language.ts";
 import { languageOfPattern } from "../language/pattern.ts";
 import { PatternError } from "../language/pattern-syntax.ts";
@@ -133,7 +133,7 @@ export class Alternatives implements Reading, RuleTools {
   }
 
   isAliveLanguage(language: Language): boolean {
-    return this.languages.isAlive(language, () => this.#budget.spend());
+    return this.languages.isAlive(language, () => this.#budget.spend(SEARCH_STEP));
   }
 
   /** What a value may be that is to reach a goal: one of these. */
@@ -344,6 +344,8 @@ export class Alternatives implements Reading, RuleTools {
     }
     for (const [name, inner] of this.#dependent(keywords))
       and([without(name), ...this.#product([withKey(name)], this.#meeting(inner), schema)]);
+    if (facts.length > MAX_ALTERNATIVES)
+      refuse(schema.pointer, `has more than ${MAX_ALTERNATIVES} alternatives`);
     return facts;
   }
 
@@ -399,7 +401,7 @@ export class Alternatives implements Reading, RuleTools {
         met.forEach((other, j) => {
           if (j === i || left.length === 0) return;
           left = left.flatMap((one) =>
-            other.some((two) => this.#possible(bothFacts(this.languages, this.goals, one, two)))
+            other.some((two) => this.#overlap(one, two))
               ? this.#product([one], this.#failing(schemas[j]!), schemas[j]!)
               : [one],
           );
@@ -407,6 +409,11 @@ export class Alternatives implements Reading, RuleTools {
         return left;
       }),
     );
+  }
+
+  #overlap(a: Facts, b: Facts): boolean {
+    this.#budget.spend(5);
+    return this.#possible(bothFacts(this.languages, this.goals, a, b)) !== undefined;
   }
 
   parts(goal: Goal): Parts {

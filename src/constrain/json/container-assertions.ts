@@ -21,9 +21,6 @@ export function arrayAssertion(keywords: Keywords, { source, goals }: Reading): 
   const rest = isOld ? "additionalItems" : "items";
   const prefix = (keywords.list(first) ?? []).map((value, i) => source.inside(schema, value, first, i));
   array.prefix = prefix.map((item) => goals.meeting(item));
-  prefix.forEach((item, i) => {
-    fails.push({ prefix: [...Array(i).fill(ANYTHING), goals.failing(item)], least: i + 1 });
-  });
   if (keywords.has(rest)) {
     const items = source.inside(schema, keywords.raw(rest), rest);
     array.rest = goals.meeting(items);
@@ -59,12 +56,18 @@ export function arrayAssertion(keywords: Keywords, { source, goals }: Reading): 
   if (unique !== undefined && typeof unique !== "boolean")
     keywords.refuse("uniqueItems", "must be a boolean");
   array.unique = unique === true;
-  if (fails.length === 0 && !array.unique) return undefined;
+  if (fails.length + prefix.length === 0 && !array.unique) return undefined;
   return {
     meets: [held({ array })],
     fails: () => {
       if (array.unique) keywords.refuse("uniqueItems", "is not supported inside a negation");
-      return fails.map((failing) => only("array", { array: { ...ANY_ARRAY, ...failing } }));
+      const wrongItems = prefix.map((item, i) => ({
+        prefix: [...Array(i).fill(ANYTHING), goals.failing(item)],
+        least: i + 1,
+      }));
+      return [...wrongItems, ...fails].map((failing) =>
+        only("array", { array: { ...ANY_ARRAY, ...failing } }),
+      );
     },
   };
 

@@ -1,15 +1,12 @@
 // Constraints on JSON, from a schema.
 
-import { Budget } from "../budget.ts";
+import { Budget, MAX_WORK, SEARCH_STEP } from "../budget.ts";
 import { Constraint } from "../constraint.ts";
 import { Languages } from "../language/language.ts";
 import { TextStates } from "../language/text-state.ts";
 import { Alternatives } from "./alternatives.ts";
 import { JsonStates } from "./json-states.ts";
 import { SchemaSource } from "./schema-source.ts";
-
-/** Work that compiling a schema may take. */
-const MAX_WORK = 300_000;
 
 export interface SchemaOptions {
   declaredOrder: boolean;
@@ -19,7 +16,7 @@ export interface SchemaOptions {
 
 export function compileSchema(schema: unknown, options: SchemaOptions): Constraint {
   const budget = new Budget(MAX_WORK, "jsonSchema");
-  const texts = new TextStates(new Languages(), true, () => budget.spend());
+  const texts = new TextStates(new Languages(), true, () => budget.spend(SEARCH_STEP));
   const source = new SchemaSource(schema);
   const alternatives = new Alternatives(source, texts, budget, options);
   const root = alternatives.goals.meeting(source.root);
