@@ -90,7 +90,7 @@ const origin = `http://localhost:${port}`;
 /** What a signal ends. */
 let end = () => {};
 let interrupted = false;
-for (const signal of ["SIGINT", "SIGTERM"])
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
   process.on(signal, () => {
     interrupted = true;
     end();
