@@ -364,6 +364,7 @@ describe("what cannot be enforced is refused by name", () => {
     [{ not: { uniqueItems: true } }, "/not/uniqueItems", "is not supported inside a negation"],
     [{ uniqueItems: true }, "/", "uniqueItems is supported for items that are no arrays"],
     [false, "/", "no value is valid"],
+    [{ type: "string", not: { pattern: "b$" }, minLength: 3, maxLength: 2 }, "/", "no value is valid"],
     [{ type: "string", enum: [1] }, "/", "no value is valid"],
     [{ minimum: 3, maximum: 2, type: "integer" }, "/", "no value is valid"],
     [{ type: "array", items: false, minItems: 1 }, "/", "no value is valid"],

@@ -262,6 +262,7 @@ export class Languages {
   }
 
   repeat(inner: Language, least: number, most: number): Language {
+    if (least > most) return NOTHING;
     if (most === 0 || inner === EMPTY) return EMPTY;
     if (inner === NOTHING) return least === 0 ? EMPTY : NOTHING;
     if (least === 1 && most === 1) return inner;
