@@ -192,8 +192,22 @@ function checkSize(body: Record<string, unknown>): void {
   }
 }
 
-/** What JSON.parse tells a reviver about a number beside its value: how it was written. */
-type Reviver = (this: unknown, key: string, value: unknown, context?: { source?: string }) => unknown;
+/** The tokens of a text that is JSON: strings, brackets, separators, and the rest. */
+const JSON_TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
+
+/** How the last member of an object with this name was written; undefined if there is none. */
+function sourceOf(name: string, json: string): string | undefined {
+  let depth = 0;
+  let [before, beforeThat, source] = ["", "", undefined as string | undefined];
+  for (const [token] of json.matchAll(JSON_TOKENS)) {
+    if (depth === 1 && before === ":" && beforeThat.startsWith('"') && JSON.parse(beforeThat) === name)
+      source = token;
+    if (token === "{" || token === "[") depth++;
+    if (token === "}" || token === "]") depth--;
+    [before, beforeThat] = [token, before];
+  }
+  return source;
+}
 
 /**
  * The body with its seed as a bigint where a double would not hold it: JSON.parse would take 2^53 + 1 for 2^53. Other
@@ -201,12 +215,7 @@ type Reviver = (this: unknown, key: string, value: unknown, context?: { source?:
  */
 function withExactSeed(body: Record<string, unknown>, text: string): Record<string, unknown> {
   if (!Number.isInteger(body.seed) || Number.isSafeInteger(body.seed)) return body;
-  const sources = new Map<unknown, string | undefined>();
-  const note: Reviver = function (key, value, context) {
-    if (key === "seed") sources.set(this, context?.source);
-    return value;
-  };
-  const source = sources.get(JSON.parse(text, note as (key: string, value: unknown) => unknown));
+  const source = sourceOf("seed", text);
   return source !== undefined && /^-?\d{1,20}$/.test(source) ? { ...body, seed: BigInt(source) } : body;
 }
 

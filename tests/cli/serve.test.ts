@@ -151,3 +151,26 @@ describe("edgeformer serve", () => {
     expect(await stop()).toBe(0);
   });
 });
+
+test("a seed has all of its 64 bits on plain Node, too, whatever stands around it", async () => {
+  const origin = await serve(FABLE).origin;
+  const model = await openModel(bundledModel());
+  const ask = async (members: string) => {
+    const response = await fetch(`${origin}/v1/completions`, {
+      method: "POST",
+      body: `{"prompt": "Once upon a time", "max_tokens": 16, ${members}}`,
+    });
+    return ((await response.json()) as { choices: { text: string }[] }).choices[0]?.text;
+  };
+  const expected = async (seed: bigint) =>
+    (await model.complete("Once upon a time", { maxTokens: 16, seed })).text;
+  const seed = 2n ** 53n + 1n;
+  for (const members of [
+    `"seed": ${seed}`,
+    `"seed": 1, "se\\u0065d":${seed} , "stop": ["{\\"seed\\": 7", "}"]`,
+    `"user": "\\\\\\"seed\\": 3, [{", "seed" : ${seed}, "logit_bias": {}`,
+  ])
+    expect(await ask(members), members).toBe(await expected(seed));
+  expect(await ask(`"seed": -${2n ** 63n}`)).toBe(await expected(2n ** 63n));
+  model.dispose();
+});
