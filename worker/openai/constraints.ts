@@ -1,17 +1,12 @@
 // What a request's answer is held to, compiled. Compiled constraints are kept, because requests of one program ask for the
 // same few again and again.
 
-import {
-  type Constraint,
-  type ConstraintOptions,
-  type ConstraintSource,
-  compileConstraint,
-  constrainCalls,
-} from "../../src/constrain/index.ts";
+import { type Constraint, compileConstraint, constrainCalls } from "../../src/constrain/index.ts";
 import { EdgeformerError, type Tokenizer } from "../../src/index.ts";
 import { invalidField } from "../errors.ts";
 import type { ConstraintFields } from "./constraint-schema.ts";
 import type { ToolFields } from "./tools-schema.ts";
+import { type AskedForm, askedFormat, keyOrder } from "./wire/asked-format.ts";
 
 /** Constraints that are kept, and the characters of what they were made from together. */
 const MAX_KEPT = 4;
@@ -46,15 +41,6 @@ function inField<T>(field: string, make: () => T): T {
   }
 }
 
-interface Asked {
-  source: ConstraintSource;
-  options: ConstraintOptions;
-  field: string;
-}
-
-const order = (strict: boolean | null | undefined): ConstraintOptions =>
-  strict ? { propertyOrder: "declared" } : {};
-
 /** A JSON Schema that came as a text. */
 function parsed(text: string): unknown {
   try {
@@ -65,7 +51,7 @@ function parsed(text: string): unknown {
 }
 
 /** What the fields ask for; undefined where it is a free text. */
-function asked({ response_format, structured_outputs }: ConstraintFields): Asked | undefined {
+function asked({ response_format, structured_outputs }: ConstraintFields): AskedForm | undefined {
   if (structured_outputs !== undefined) {
     const { json, regex, choice } = structured_outputs;
     const at = (kind: string) => ({ options: {}, field: `structured_outputs.${kind}` });
@@ -78,12 +64,7 @@ function asked({ response_format, structured_outputs }: ConstraintFields): Asked
       field,
     }));
   }
-  if (response_format === undefined || response_format.type === "text") return undefined;
-  if (response_format.type === "json_object")
-    return { source: { jsonObject: true }, options: {}, field: "response_format" };
-  const { schema, strict } = response_format.json_schema;
-  const source = schema === undefined ? ({ jsonObject: true } as const) : { jsonSchema: schema };
-  return { source, options: order(strict), field: "response_format.json_schema.schema" };
+  return askedFormat(response_format);
 }
 
 /**
@@ -126,7 +107,7 @@ export function callConstraint(fields: ConstraintFields & ToolFields, tokenizer:
       if (named !== undefined && name !== named) return [];
       const jsonSchema = { type: "object", ...parameters };
       const held = inField(`tools.${i}.function.parameters`, () =>
-        compileConstraint({ jsonSchema }, order(strict)),
+        compileConstraint({ jsonSchema }, keyOrder(strict)),
       );
       return [{ name, arguments: held }];
     });
