@@ -23,20 +23,32 @@ async function bundle(entry) {
 
 /**
  * Without what the browser does not need: comments, the space between two tags (whatever stands side by side here is laid out
- * by a grid or a flexbox), indentation, quotes around attributes of one word.
+ * by a grid or a flexbox), indentation, quotes around attributes of one word, tags that the standard lets one leave out.
  */
 function minifyHtml(html) {
   return html
     .replace(/<!--[\s\S]*?-->/g, "")
     .replace(/>\n\s*</g, "><")
     .replace(/\n\s+/g, "\n")
+    .replace(/<\/?(head|body)>|<\/html>/g, "")
+    .replace(/<\/(li|dt|dd)>(?=<(li|dt|dd)|<\/(ul|ol|dl|div)>)/g, "")
+    .replace(
+      /<\/p>(?=<(p|ul|ol|dl|div|form|section|h\d)\b|<\/(div|section|header|footer|main|details)>)/g,
+      "",
+    )
     .replace(/(<\w[^>]*>)/g, (tag) => tag.replace(/="([\w.-]+)"(?=[\s>])/g, "=$1"));
 }
 
-/** The custom properties of a style sheet under names as short as they can be; no script asks for them. */
-function shortenProperties(css) {
+/**
+ * Custom properties under names as short as they can be, as no script asks for them; and without the spaces that the bundler
+ * leaves, because in a custom property they might mean something.
+ */
+function minifyCss(css) {
   const names = [...new Set(css.match(/--[a-z][\w-]*/g))];
-  return css.replace(/--[a-z][\w-]*/g, (name) => `--${names.indexOf(name).toString(36)}`);
+  return css
+    .replace(/--[a-z][\w-]*/g, (name) => `--${names.indexOf(name).toString(36)}`)
+    .replace(/(--\w+:|,) /g, "$1")
+    .replaceAll(" / ", "/");
 }
 
 /** Every file of the page, by path: `{ type, body, binary, etag }`. */
@@ -57,7 +69,7 @@ export async function pageFiles() {
   });
   return {
     "/": file("text/html; charset=utf-8", Buffer.from(minifyHtml(html))),
-    "/page/style.css": file("text/css; charset=utf-8", Buffer.from(shortenProperties(style.toString()))),
+    "/page/style.css": file("text/css; charset=utf-8", Buffer.from(minifyCss(style.toString()))),
     "/page/app.js": file("text/javascript; charset=utf-8", app),
     "/page/local-run.js": file("text/javascript; charset=utf-8", localRun),
     "/page/runner.js": file("text/javascript; charset=utf-8", runner),
