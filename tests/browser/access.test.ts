@@ -106,6 +106,25 @@ describe.runIf(canRun)("the page, for everyone", () => {
     });
     expect(await page.locator("#detail").isVisible()).toBe(true);
     expect(await violations(page)).toEqual([]);
+    // An answer that is held to a schema, and a schema that cannot be.
+    await setSlider(page, "max_tokens", 100);
+    await page.click("#form-row summary");
+    await page.getByRole("button", { name: "A sentiment" }).click();
+    await ask(page, "I like bees.");
+    await page.locator(".answer.json .token", { hasText: /\w/ }).first().click();
+    expect(await page.locator("#detail").isVisible()).toBe(true);
+    expect(await violations(page)).toEqual([]);
+    await page.fill(
+      "#schema",
+      `{"properties": {"${"a".repeat(80)}": {"$ref": "https://example.com/schema"}}}`,
+    );
+    await ask(page, "I like bees.");
+    expect(await page.locator("#schema-error").isVisible()).toBe(true);
+    const { width } = page.viewportSize()!;
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
+    expect(await violations(page)).toEqual([]);
+    await page.fill("#schema", "");
+    await setSlider(page, "max_tokens", 30);
     // A context that is full, and a message that does not fit.
     await ask(page, "word ".repeat(460));
     expect(await page.locator(".gap").isVisible()).toBe(true);
@@ -254,6 +273,17 @@ describe.runIf(canRun)("the page, for everyone", () => {
     expect(await page.textContent("#status")).toMatch(/^(“.+”|line break), [\d.<]+.%\. Instead of “/);
     await page.keyboard.press("Escape");
     expect(await page.locator("#detail").isHidden()).toBe(true);
+
+    await reach("seed");
+    for (const key of ["Tab", "Tab", "Space"]) await page.keyboard.press(key);
+    await reach("schema");
+    for (const key of ["Tab", "Enter"]) await page.keyboard.press(key);
+    expect(await focused()).toBe("schema");
+    expect(await page.inputValue("#schema")).toContain('"age"');
+    await page.focus("#prompt");
+    await page.keyboard.type("Who is Tom?");
+    await page.keyboard.press("Control+Enter");
+    await finished(page);
 
     await reach("regenerate");
     await page.keyboard.press("Enter");

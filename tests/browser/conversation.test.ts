@@ -26,6 +26,7 @@ interface ChatBody {
   messages: Message[];
   max_completion_tokens: number;
   seed: number;
+  response_format?: object;
 }
 
 describe.runIf(canRun)("the page of a model that chats", () => {
@@ -264,6 +265,127 @@ describe.runIf(canRun)("the page of a model that chats", () => {
     await reload();
     expect(await page.locator(".turn").count()).toBe(0);
     expect(await page.locator("#welcome").isVisible()).toBe(true);
+  });
+
+  /** Puts the example of that name into the field for a schema; gives what the page then asks for. */
+  async function trySchema(page: Page, name: string) {
+    await page.click("#form-row summary");
+    await page.getByRole("button", { name }).click();
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("schema");
+    const schema = JSON.parse(await page.inputValue("#schema")) as { required: string[] };
+    return { type: "json_schema", json_schema: { name: "answer", strict: true, schema } };
+  }
+
+  test("holds an answer to a schema, and shows it as JSON that grows", async () => {
+    const { page, bodies, complaints } = await enter();
+    await setSlider(page, "max_tokens", 200);
+    const response_format = await trySchema(page, "A person");
+    await page.click("#tab-curl");
+    expect(await page.textContent("#call")).toContain(JSON.stringify(response_format));
+    await page.evaluate(() => {
+      const steps = new Set<string>();
+      const turns = document.querySelector("#turns")!;
+      new MutationObserver(() => steps.add(turns.querySelector(".answer")?.textContent ?? "")).observe(
+        turns,
+        {
+          childList: true,
+          subtree: true,
+        },
+      );
+      Object.assign(window, { steps });
+    });
+    await ask(page, "Who is Tom?");
+    const more = { max_completion_tokens: 200, response_format };
+    const { message, logprobs } = await endpoint([user("Who is Tom?")], more);
+    expect(bodies[0]?.response_format).toEqual(response_format);
+    const value = JSON.parse(message.content) as Record<string, unknown>;
+    expect(Object.keys(value)).toEqual(response_format.json_schema.schema.required);
+    const [shown] = await answers(page);
+    expect(JSON.parse(shown!)).toEqual(value);
+    expect(shown).toMatch(/^{\n {2}"name": ".*",\n {2}"age": .*,\n {2}"likes": \[.*\]\n}$/s);
+    expect(await page.textContent("#status")).toBe(message.content);
+    const steps = await page.evaluate(() => [...(window as unknown as { steps: Set<string> }).steps]);
+    expect(steps.length).toBeGreaterThan(10);
+    for (const step of steps) expect(shown!.startsWith(step), step).toBe(true);
+    const answer = page.locator(".answer");
+    expect(await answer.evaluate((text) => getComputedStyle(text).fontFamily)).toContain("monospace");
+
+    const tokens = page.locator(".answer .token");
+    expect(await tokens.count()).toBe(logprobs.content.length);
+    await page.check("#probabilities");
+    const index = logprobs.content.findIndex(({ token }) => /^\w+$/.test(token));
+    await tokens.nth(index).hover();
+    expect(await page.locator("#detail .drawn .label").textContent()).toBe(logprobs.content[index]!.token);
+
+    await page.reload();
+    await page.locator("#facts div").first().waitFor();
+    expect(await answers(page)).toEqual([shown]);
+    expect(await answer.evaluate((text) => getComputedStyle(text).fontFamily)).toContain("monospace");
+    // Without a schema, the next answer is plain text; the model sees its own words, not their layout.
+    await fixSeed(page);
+    await ask(page, "Go on.");
+    expect(bodies[1]?.response_format).toBe(undefined);
+    expect(bodies[1]?.messages[1]).toEqual(assistant(message.content));
+    expect(await answer.last().evaluate((text) => getComputedStyle(text).fontFamily)).toContain("serif");
+    expect(complaints).toEqual([]);
+  });
+
+  test("writes the same JSON in the browser", async () => {
+    const { page, bodies } = await enter();
+    await setSlider(page, "max_tokens", 100);
+    const response_format = await trySchema(page, "A sentiment");
+    await runInBrowser(page);
+    await ask(page, "I like bees.");
+    await page.locator(".verdict.same").waitFor();
+    expect(bodies[0]?.response_format).toEqual(response_format);
+    const { message } = await endpoint([user("I like bees.")], {
+      response_format,
+      max_completion_tokens: 100,
+    });
+    expect(JSON.parse(message.content)).toEqual({
+      sentiment: expect.stringMatching(/^(positive|neutral|negative)$/),
+    });
+    expect(await answers(page)).toEqual([JSON.stringify(JSON.parse(message.content), null, 2)]);
+  });
+
+  test("says at the field what is wrong with a schema, and gives the message back", async () => {
+    const { page, bodies, complaints } = await enter();
+    const error = page.locator("#schema-error");
+    const isInvalid = () => page.getAttribute("#schema", "aria-invalid");
+    await page.click("#form-row summary");
+    await page.fill("#schema", '{"type": "object"');
+    expect(await error.isVisible()).toBe(false);
+    await page.press("#schema", "Tab");
+    expect(await error.textContent()).toMatch(/^This is no JSON: ./);
+    expect(await isInvalid()).toBe("true");
+    await page.fill("#schema", '{"type": "object"}');
+    expect(await error.isVisible()).toBe(false);
+    expect(await isInvalid()).toBe("false");
+
+    const refused = async (schema: string, why: RegExp) => {
+      await page.fill("#schema", schema);
+      await page.click("#form-row summary");
+      await ask(page, "Who are you?");
+      expect(await error.textContent()).toMatch(why);
+      expect(await error.isVisible()).toBe(true);
+      expect(await page.evaluate(() => document.activeElement?.id)).toBe("schema");
+      expect(await page.inputValue("#prompt")).toBe("Who are you?");
+      expect(await page.locator(".turn").count()).toBe(0);
+      expect(await page.locator("#error").isVisible()).toBe(false);
+    };
+    await refused("{]", /^This is no JSON: ./);
+    expect(bodies).toEqual([]);
+    const remote = '{"properties": {"a": {"$ref": "https://example.com/schema"}}}';
+    await refused(remote, /\$ref.*\/properties\/a|\/properties\/a.*\$ref/);
+    expect(bodies).toHaveLength(1);
+    expect(complaints).toEqual([expect.stringContaining("400")]);
+    await runInBrowser(page);
+    await refused(remote, /\$ref.*\/properties\/a|\/properties\/a.*\$ref/);
+    expect(bodies).toHaveLength(1);
+    await page.fill("#schema", "");
+    await page.uncheck("#local");
+    await generate(page);
+    expect(await page.locator(".turn").count()).toBe(1);
   });
 
   test("does not go on with what another model said", async () => {

@@ -254,6 +254,13 @@ describe.runIf(canRun)("serving the page", () => {
       const shown = (await answers(page))[1]!;
       expect(shown).not.toBe("");
       expect(await textsOf(page)).toEqual({ curl: shown, openai: shown, library: shown });
+      await setSlider(page, "max_tokens", 100);
+      await page.click("#form-row summary");
+      await page.getByRole("button", { name: "A sentiment" }).click();
+      await ask(page, "Is it good?");
+      const json = (await page.textContent("#status"))!;
+      expect(json).toMatch(/^\s*{\s*"/);
+      expect(await textsOf(page)).toEqual({ curl: json, openai: json, library: json });
       await close();
       await rm(model, { recursive: true });
     } finally {

@@ -54,7 +54,7 @@ export class BrowserModel {
     this.#worker.onerror = (event) => {
       event.preventDefault();
       const why = event.message || "the page's Web Worker could not be started";
-      receive({ type: "failed", message: why, code: null });
+      receive({ type: "failed", message: why, code: null, param: null });
     };
     signal.addEventListener("abort", abort);
     try {
@@ -66,7 +66,7 @@ export class BrowserModel {
           await new Promise<void>((resolve) => {
             wake = resolve;
           });
-        else if (answer.type === "failed") throw new AnswerError(answer.message, answer.code);
+        else if (answer.type === "failed") throw new AnswerError(answer.message, answer.code, answer.param);
         else if (answer.type === "end") return;
         else yield answer;
       }

@@ -1,6 +1,6 @@
 import type { Facts } from "../shared/facts.ts";
 import { explain } from "./answer-error.ts";
-import { bytes, element } from "./dom.ts";
+import { bytes, element, on } from "./dom.ts";
 import type { Place } from "./place.ts";
 
 /** local-run.ts, bundled by itself. The name is no literal, so that the bundler leaves the import alone. */
@@ -25,7 +25,7 @@ export class BrowserSwitch {
     this.#say = say;
     element("local-place").hidden = !facts.publicModel;
     this.#offer();
-    this.#input.addEventListener("change", () => void this.#turned());
+    on(this.#input, "change", () => void this.#turned());
   }
 
   /** This browser, where the model is here and the switch is on. */

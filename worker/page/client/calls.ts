@@ -1,6 +1,6 @@
 import { camelCase } from "../../openai/wire/names.ts";
 import type { Facts } from "../shared/facts.ts";
-import { effectiveFields, type PageRequest } from "./page-request.ts";
+import { type ChatFields, effectiveFields, type PageRequest } from "./page-request.ts";
 
 export interface Call {
   id: string;
@@ -15,7 +15,7 @@ interface OthersRequest {
   model: string;
   needsKey: boolean;
   /** Under the endpoint's names. */
-  fields: Record<string, unknown>;
+  fields: Record<string, unknown> & Pick<ChatFields, "response_format">;
 }
 
 /** A text as one word of a POSIX shell. */
@@ -66,11 +66,20 @@ for await (const { choices } of stream) process.stdout.write(choices[0]?.${isCha
 }
 
 function library({ isChat, model, fields }: OthersRequest): string {
-  const { prompt, messages, chat_template_date: date, max_completion_tokens: longest, ...others } = fields;
+  const {
+    prompt,
+    messages,
+    chat_template_date: date,
+    max_completion_tokens: longest,
+    response_format: format,
+    ...others
+  } = fields;
   const options = longest === undefined ? others : { max_tokens: longest, ...others };
   const entries = Object.entries(options).map(([key, value]): [string, unknown] => [camelCase(key), value]);
   const values = `{\n  messages: ${literal(messages, "  ")},\n${date ? `  date: new Date(${literal(date)}),\n` : ""}}`;
-  return `${isChat ? 'import { ChatTemplate, encodeChat } from "edgeformer/chat";\n' : ""}import { openModel } from "edgeformer/node";
+  return `${isChat ? 'import { ChatTemplate, encodeChat } from "edgeformer/chat";\n' : ""}${
+    format ? 'import { compileConstraint } from "edgeformer/constrain";\n' : ""
+  }import { openModel } from "edgeformer/node";
 
 const model = await openModel(${literal(`models/${model}`)});
 ${
@@ -79,7 +88,12 @@ ${
 const prompt = encodeChat(model.tokenizer!, template, ${values});
 `
     : ""
-}const stream = model.generate(${isChat ? "prompt" : literal(prompt)}, ${object(entries)});
+}${
+  format
+    ? `const constraint = compileConstraint(${literal({ jsonSchema: format.json_schema.schema })}, { propertyOrder: "declared" });
+`
+    : ""
+}const stream = model.generate(${isChat ? "prompt" : literal(prompt)}, ${object(entries).slice(0, -1)}${format ? "  constraint,\n" : ""}});
 for await (const { text } of stream) process.stdout.write(text);`;
 }
 

@@ -8,6 +8,8 @@ export interface SavedTurn {
   question: string;
   answer: Delta;
   note: string;
+  /** Whether the answer was held to JSON. [false] */
+  isJson?: boolean;
 }
 
 /** What somebody said and what the model answered, as an entry of the conversation's list. */
@@ -51,18 +53,19 @@ export class ChatTurn {
 
   get saved(): SavedTurn {
     const { shown: _, ...answer } = this.answer;
-    return { question: this.question, answer, note: this.#note.textContent ?? "" };
+    const { isJson } = this.#text;
+    return { question: this.question, answer, note: this.#note.textContent ?? "", isJson };
   }
 
   set explains(explains: boolean) {
     this.#text.explains = explains;
   }
 
-  /** Empties the answer: another one begins. */
-  begin(): void {
+  /** Empties the answer: another one begins, which `isJson` or is plain text. */
+  begin(isJson: boolean): void {
     this.#deltas = [];
     this.#note.textContent = "";
-    this.#text.begin();
+    this.#text.begin("", isJson);
   }
 
   add(delta: Delta): void {
@@ -77,8 +80,8 @@ export class ChatTurn {
   }
 
   /** Puts back an answer that was given before. */
-  restore({ answer, note }: SavedTurn): void {
-    this.begin();
+  restore({ answer, note, isJson = false }: SavedTurn): void {
+    this.begin(isJson);
     this.add(answer);
     this.end(note);
   }

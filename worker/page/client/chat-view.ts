@@ -1,10 +1,10 @@
 import type { ChatMessage } from "../../../src/chat.ts";
 import { ChatTurn } from "./chat-turn.ts";
-import { element, make } from "./dom.ts";
+import { element, make, on, showError } from "./dom.ts";
 import { ALTERNATIVES, type ChatFields } from "./page-request.ts";
 import { saveChat, savedChat } from "./saved-chat.ts";
 import { TokenDetail } from "./token-detail.ts";
-import { type Surroundings, showError, type View } from "./view.ts";
+import type { Surroundings, View } from "./view.ts";
 import { Writer } from "./writer.ts";
 
 /** Tokens of the shortest answer that is worth asking for. */
@@ -15,7 +15,7 @@ export class ChatView implements View {
   readonly #around: Surroundings;
   readonly #writer: Writer;
   readonly #prompt = element<HTMLTextAreaElement>("prompt");
-  readonly #starters = [...document.querySelectorAll<HTMLElement>(".starters button")];
+  readonly #starters = [...element("welcome").querySelectorAll("button")];
   readonly #regenerateButton = make("button", "quiet", "Regenerate");
   readonly #detail = new TokenDetail();
   readonly #gap = make("li", "gap", "The context is full: the model no longer sees what is above.");
@@ -30,12 +30,11 @@ export class ChatView implements View {
     this.#writer = new Writer(around);
     this.#regenerateButton.id = "regenerate";
     this.#regenerateButton.setAttribute("type", "button");
-    this.#regenerateButton.addEventListener("click", () => void this.#regenerate());
-    element("clear").addEventListener("click", () => this.#clear());
-    element("probabilities").addEventListener("change", () => this.#explain());
-    this.#prompt.addEventListener("keydown", (event) => this.#key(event));
-    for (const button of this.#starters)
-      button.addEventListener("click", () => void this.#ask(button.textContent));
+    on(this.#regenerateButton, "click", () => void this.#regenerate());
+    on(element("clear"), "click", () => this.#clear());
+    on(element("probabilities"), "change", () => this.#explain());
+    on(this.#prompt, "keydown", (event) => this.#key(event));
+    for (const button of this.#starters) on(button, "click", () => void this.#ask(button.textContent));
     this.#restore();
     this.#explain();
     this.#arrange();
@@ -58,11 +57,13 @@ export class ChatView implements View {
 
   request(): ChatFields {
     const { facts, settings } = this.#around;
+    const { format } = settings.schema;
     return {
       messages: this.#messages,
       max_completion_tokens: settings.maxTokens >> this.#halvings,
       ...settings.sampling,
       ...(facts.chat?.usesDate && { chat_template_date: new Date().toISOString().slice(0, 10) }),
+      ...(format && { response_format: format }),
       logprobs: true,
       top_logprobs: ALTERNATIVES,
     };
@@ -129,7 +130,7 @@ export class ChatView implements View {
       makeRoom: () => this.#makeRoom(),
       begin: (name) => {
         place = name;
-        turn.begin();
+        turn.begin(!this.#around.settings.schema.isEmpty);
         this.#explain();
         this.#arrange();
       },

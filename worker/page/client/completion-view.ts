@@ -1,4 +1,4 @@
-import { element } from "./dom.ts";
+import { element, on } from "./dom.ts";
 import { ALTERNATIVES, type CompletionFields } from "./page-request.ts";
 import type { Stopwatch } from "./stopwatch.ts";
 import { TokenDetail } from "./token-detail.ts";
@@ -18,8 +18,8 @@ export class CompletionView implements View, Writing {
     this.#around = around;
     this.#text = new TokenText(element("story"), new TokenDetail(), around.say);
     this.#writer = new Writer(around);
-    for (const button of document.querySelectorAll<HTMLButtonElement>(".starters button"))
-      button.addEventListener("click", () => {
+    for (const button of document.querySelectorAll<HTMLButtonElement>("#view .starters button"))
+      on(button, "click", () => {
         this.#prompt.value = button.textContent ?? "";
         this.#prompt.focus();
         around.changed();

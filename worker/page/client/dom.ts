@@ -5,6 +5,21 @@ export function element<T extends HTMLElement = HTMLElement>(id: string): T {
   return found as T;
 }
 
+/** Shows what went wrong, or that nothing is wrong any more; `id` is of the element that says so. */
+export function showError(message = "", id = "error"): void {
+  element(id).hidden = message === "";
+  element(id).textContent = message;
+}
+
+/** Calls a listener at each event of a type. */
+export function on<Type extends keyof HTMLElementEventMap>(
+  target: HTMLElement,
+  type: Type,
+  listener: (event: HTMLElementEventMap[Type]) => void,
+): void {
+  target.addEventListener(type, listener);
+}
+
 /** A new element with a class and text. */
 export function make(tag: string, className = "", text = ""): HTMLElement {
   const made = document.createElement(tag);

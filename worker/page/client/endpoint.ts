@@ -7,8 +7,8 @@ import type { PageRequest } from "./page-request.ts";
 async function errorOf(response: Response): Promise<AnswerError> {
   const text = await response.text();
   try {
-    const { message, code } = (JSON.parse(text) as ErrorBody).error;
-    return new AnswerError(message, code);
+    const { message, code, param } = (JSON.parse(text) as ErrorBody).error;
+    return new AnswerError(message, code, param);
   } catch {
     return new AnswerError(`The server answered with status ${response.status}.`);
   }

@@ -1,4 +1,5 @@
 import type { ChatMessage } from "../../../src/chat.ts";
+import type { SchemaFormat } from "../../openai/wire/asked-format.ts";
 import { MAX_LOGPROBS } from "../../openai/wire/limits.ts";
 
 /** What says how to generate, under the endpoint's names. */
@@ -27,6 +28,8 @@ export interface ChatFields extends SamplingFields {
   max_completion_tokens: number;
   /** Sent where the template asks for it, so that the browser and the server take the same day. */
   chat_template_date?: string;
+  /** Sent where the answer is not to be plain text. */
+  response_format?: SchemaFormat;
   logprobs: true;
   top_logprobs: number;
 }

@@ -4,13 +4,13 @@ import { BrowserSwitch } from "./browser-switch.ts";
 import { calls } from "./calls.ts";
 import { ChatView } from "./chat-view.ts";
 import { CompletionView } from "./completion-view.ts";
-import { element } from "./dom.ts";
+import { element, on, showError } from "./dom.ts";
 import { getJson } from "./endpoint.ts";
 import { showFacts, showStandIn } from "./facts-view.ts";
 import { serverPlace } from "./place.ts";
 import { Settings } from "./settings.ts";
 import { CallTabs } from "./tabs.ts";
-import { showError, type View } from "./view.ts";
+import type { View } from "./view.ts";
 
 function say(text: string): void {
   element("status").textContent = text;
@@ -29,10 +29,14 @@ function show(facts: Facts): void {
   const server = serverPlace(() => settings.key);
   const browser = new BrowserSwitch(facts, say);
   const changed = () => {
-    if (view) tabs.show(calls(location.origin, facts, view.request()));
+    try {
+      if (view) tabs.show(calls(location.origin, facts, view.request()));
+    } catch {
+      // A schema that is being written is no JSON yet: the call with the last whole one stays.
+    }
   };
   view = new (facts.chat ? ChatView : CompletionView)({ facts, settings, server, browser, say, changed });
-  form.addEventListener("input", changed);
+  on(form, "input", changed);
   changed();
   showFacts(facts);
   showStandIn(facts);
@@ -52,16 +56,16 @@ async function start(): Promise<void> {
   }
 }
 
-form.addEventListener("submit", (event) => {
+on(form, "submit", (event) => {
   event.preventDefault();
   view?.submit();
 });
-form.addEventListener("keydown", (event) => {
+on(form, "keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
     form.requestSubmit();
   } else if (event.key === "Escape") view?.stop();
 });
-element("again").addEventListener("click", () => void start());
+on(element("again"), "click", () => void start());
 form.hidden = false;
 void start();

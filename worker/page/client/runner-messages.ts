@@ -9,5 +9,5 @@ export type FromRunner =
   | { type: "progress"; loadedBytes: number; totalBytes: number }
   | { type: "delta"; delta: Delta }
   | { type: "end" }
-  /** `code` is the core's, where the core refused. */
-  | { type: "failed"; message: string; code: string | null };
+  /** `code` and `param` are the core's, where the core refused. */
+  | { type: "failed"; message: string; code: string | null; param: string | null };

@@ -1,6 +1,8 @@
 // The Web Worker of "Run in this browser". It runs the endpoint's engine with the endpoint's weights.
 import { ChatTemplate, encodeChat } from "../../../src/chat.ts";
+import { compileConstraint } from "../../../src/constrain/index.ts";
 import { EdgeformerError, fetchSource, loadModel, type Model } from "../../../src/index.ts";
+import { askedFormat } from "../../openai/wire/asked-format.ts";
 import { Choice } from "../../openai/wire/choice.ts";
 import { generateOptions } from "../../openai/wire/generate-options.ts";
 import { withoutEnd } from "./chat-delta.ts";
@@ -51,10 +53,12 @@ async function generate(request: PageRequest, answer: Answer, signal: AbortSigna
   if (!loaded) throw new Error("the model is not loaded");
   const choice = new Choice(loaded.tokenizer, true);
   const isChat = "messages" in request;
+  const form = isChat ? askedFormat(request.response_format) : undefined;
   const options = {
     ...generateOptions(request),
     maxTokens: isChat ? request.max_completion_tokens : request.max_tokens,
     logprobs: isChat ? request.top_logprobs : request.logprobs,
+    constraint: form && compileConstraint(form.source, form.options),
     signal,
   };
   const prompt = isChat ? encodeMessages(loaded, request) : request.prompt;
@@ -75,6 +79,7 @@ scope.onmessage = async ({ data, ports }) => {
     answer({ type: "end" });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    answer({ type: "failed", message, code: error instanceof EdgeformerError ? error.code : null });
+    const { code = null, param = null } = error instanceof EdgeformerError ? error : {};
+    answer({ type: "failed", message, code, param });
   }
 };

@@ -1,6 +1,7 @@
 import type { Facts } from "../shared/facts.ts";
-import { element } from "./dom.ts";
+import { element, on } from "./dom.ts";
 import type { SamplingFields } from "./page-request.ts";
+import { SchemaField } from "./schema-field.ts";
 
 /** Controls whose value is a number of the request under the same name. */
 const NUMBERS = [
@@ -38,8 +39,10 @@ function showValues(): void {
 
 /** The controls beside the text: how the next one is to be chosen. */
 export class Settings {
+  readonly schema = new SchemaField();
+
   constructor(facts: Facts) {
-    element("settings").addEventListener("input", (event) => {
+    on(element("settings"), "input", (event) => {
       if (event.target === input("seed")) input("vary").checked = false;
       showValues();
     });
@@ -58,7 +61,7 @@ export class Settings {
     element("key-row").hidden = !needsKey;
     input("key").required = needsKey;
     input("stop_text").disabled = !hasTokenizer;
-    element("system-row").hidden = !chat;
+    for (const id of ["system-row", "form-row"]) element(id).hidden = !chat;
   }
 
   get key(): string {

@@ -1,5 +1,5 @@
 import type { Call } from "./calls.ts";
-import { element, make } from "./dom.ts";
+import { element, make, on } from "./dom.ts";
 
 /** The calls as tabs: arrow keys go from one to the next. */
 export class CallTabs {
@@ -8,7 +8,7 @@ export class CallTabs {
 
   constructor(status: (text: string) => void) {
     const copy = element("copy");
-    copy.addEventListener("click", async () => {
+    on(copy, "click", async () => {
       try {
         await navigator.clipboard.writeText(this.#calls[this.#selected]?.code ?? "");
         copy.textContent = "Copied";
@@ -22,7 +22,7 @@ export class CallTabs {
         copy.textContent = "Copy";
       }, 2000);
     });
-    element("tabs").addEventListener("keydown", (event) => {
+    on(element("tabs"), "keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (step === undefined) return;
       event.preventDefault();
@@ -59,7 +59,7 @@ export class CallTabs {
     tab.setAttribute("type", "button");
     tab.setAttribute("role", "tab");
     tab.setAttribute("aria-controls", "call");
-    tab.addEventListener("click", () => {
+    on(tab, "click", () => {
       this.#selected = index;
       this.#draw();
     });

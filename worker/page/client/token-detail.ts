@@ -91,7 +91,7 @@ export class TokenDetail {
 
   /** Puts the box under the token, over it where there is no room, never past the text's edges. */
   #place(span: HTMLElement, page: DOMRect): void {
-    const box = span.getClientRects()[0] ?? span.getBoundingClientRect();
+    const box = [...span.getClientRects()].at(-1) ?? span.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = this.#box;
     const left = Math.max(0, Math.min(box.left - page.left, page.width - width));
     const below = box.bottom + height + 12 < window.innerHeight || box.top < height + 12;

@@ -1,5 +1,6 @@
 import type { Delta } from "../../openai/wire/choice.ts";
-import { make } from "./dom.ts";
+import { make, on } from "./dom.ts";
+import { JsonLayout } from "./json-layout.ts";
 import { inWords, type ShownToken, type TokenDetail } from "./token-detail.ts";
 
 interface Token extends ShownToken {
@@ -15,7 +16,8 @@ export class TokenText {
   readonly #root: HTMLElement;
   readonly #detail: TokenDetail;
   readonly #status: (text: string) => void;
-  /** Code points of the generated text so far. */
+  #layout: JsonLayout | undefined;
+  /** Code points of the generated text so far, each as it is shown. */
   #points: string[] = [];
   #tokens: Token[] = [];
   #explains = true;
@@ -28,21 +30,21 @@ export class TokenText {
     this.#root = root;
     this.#detail = detail;
     this.#status = status;
-    root.addEventListener("pointerover", (event) => {
+    on(root, "pointerover", (event) => {
       const token = this.#tokenOf(event.target);
       if (token && !detail.isPinned) this.#show(token);
     });
-    root.addEventListener("pointerleave", () => {
+    on(root, "pointerleave", () => {
       if (!detail.isPinned && document.activeElement !== root) detail.hide();
     });
-    root.addEventListener("click", (event) => {
+    on(root, "click", (event) => {
       const token = this.#tokenOf(event.target);
       if (!token) return detail.hide();
       this.#show(token);
       detail.isPinned = true;
     });
-    root.addEventListener("blur", () => detail.hide());
-    root.addEventListener("keydown", (event) => this.#key(event));
+    on(root, "blur", () => detail.hide());
+    on(root, "keydown", (event) => this.#key(event));
   }
 
   get tokenCount(): number {
@@ -57,8 +59,15 @@ export class TokenText {
     this.#detail.hide();
   }
 
-  /** Clears the text and puts what it continues there. */
-  begin(prompt = ""): void {
+  /** Whether it is laid out as JSON. */
+  get isJson(): boolean {
+    return this.#layout !== undefined;
+  }
+
+  /** Clears the text and puts what it continues there; what follows `isJson` or is plain text. */
+  begin(prompt = "", isJson = false): void {
+    this.#layout = isJson ? new JsonLayout() : undefined;
+    this.#root.classList.toggle("json", isJson);
     this.#detail.hide();
     this.#points = [];
     this.#tokens = [];
@@ -69,7 +78,7 @@ export class TokenText {
 
   add(delta: Delta): void {
     const last = Math.max(0, this.#tokens.length - 1);
-    this.#points.push(...delta.text);
+    for (const point of delta.text) this.#points.push(this.#layout?.next(point) ?? point);
     delta.logprobs?.tokens.forEach((label, i) => {
       this.#addToken(delta, label, i);
     });

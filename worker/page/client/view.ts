@@ -1,6 +1,5 @@
 import type { Facts } from "../shared/facts.ts";
 import type { BrowserSwitch } from "./browser-switch.ts";
-import { element } from "./dom.ts";
 import type { PageRequest } from "./page-request.ts";
 import type { Place } from "./place.ts";
 import type { Settings } from "./settings.ts";
@@ -25,10 +24,4 @@ export interface View {
   submit(): void;
   /** Ends what is being written. */
   stop(): void;
-}
-
-/** Shows what went wrong, or that nothing is wrong any more. */
-export function showError(message?: string): void {
-  element("error").hidden = message === undefined;
-  element("error").textContent = message ?? "";
 }

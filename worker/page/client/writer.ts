@@ -1,10 +1,10 @@
 import type { Delta } from "../../openai/wire/choice.ts";
-import { explain, isContextFull, isKeyRefused } from "./answer-error.ts";
-import { element } from "./dom.ts";
+import { explain, isContextFull, isFormRefused, isKeyRefused } from "./answer-error.ts";
+import { element, on, showError } from "./dom.ts";
 import type { PageRequest } from "./page-request.ts";
 import type { Place } from "./place.ts";
 import { Stopwatch } from "./stopwatch.ts";
-import { type Surroundings, showError } from "./view.ts";
+import type { Surroundings } from "./view.ts";
 
 /** A text to be written. */
 export interface Writing {
@@ -34,7 +34,7 @@ export class Writer {
 
   constructor(around: Surroundings) {
     this.#around = around;
-    this.#stopButton.addEventListener("click", () => this.stop());
+    on(this.#stopButton, "click", () => this.stop());
   }
 
   get isWriting(): boolean {
@@ -68,6 +68,7 @@ export class Writer {
     } catch (error) {
       const told = writing.end(watch, signal.aborted ? "stopped" : "failed");
       if (signal.aborted) say(told);
+      else if (isFormRefused(error)) settings.schema.refuse(explain(error));
       else showError(explain(error));
       if (isKeyRefused(error)) element("key").focus();
     } finally {
