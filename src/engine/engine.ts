@@ -1,4 +1,3 @@
-import { instantiateSync } from "@assemblyscript/loader";
 import { MAX_PAIRS, ROW_BYTES, TILE_ROWS } from "../../assembly/abi.ts";
 import {
   REGION_DESCRIPTOR,
@@ -57,7 +56,7 @@ export class Engine {
     this.layers = model.recipe.layers.length;
     this.hiddenSize = model.recipe.hiddenSize;
     this.vocabSize = model.recipe.vocabSize;
-    this.wasm = instantiateSync(module, {}).exports as unknown as EngineExports;
+    this.wasm = new WebAssembly.Instance(module).exports as unknown as EngineExports;
     const { memory } = this.wasm;
     try {
       memory.grow(plan.bytes / WASM_PAGE - memory.buffer.byteLength / WASM_PAGE);
