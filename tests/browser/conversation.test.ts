@@ -272,6 +272,7 @@ describe.runIf(canRun)("the page of a model that chats", () => {
     await page.click("#form-row summary");
     await page.getByRole("button", { name }).click();
     expect(await page.evaluate(() => document.activeElement?.id)).toBe("schema");
+    expect(await page.locator("#schema").evaluate((field) => field.scrollTop)).toBe(0);
     const schema = JSON.parse(await page.inputValue("#schema")) as { required: string[] };
     return { type: "json_schema", json_schema: { name: "answer", strict: true, schema } };
   }

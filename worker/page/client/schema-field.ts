@@ -60,6 +60,8 @@ export class SchemaField {
     const schema = { type: "object", properties, required, additionalProperties: false };
     this.#field.value = JSON.stringify(schema, null, 1);
     this.#field.dispatchEvent(new Event("input", { bubbles: true }));
+    // Shown from its beginning.
+    this.#field.setSelectionRange(0, 0);
     this.#field.focus();
   }
 
