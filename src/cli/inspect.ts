@@ -111,7 +111,7 @@ export function describeFidelity(fidelity: Fidelity): string {
 /** Whether and how a model fits an isolate, as one line. */
 export function describeIsolate(isolate: IsolateMemory | null, { recipe }: Manifest | Inspection): string {
   if (!isolate)
-    return "does not fit a 128 MB isolate: convert it with --fit 108MB or --bits 4, or from a four-bit GGUF file, take a smaller model, share it out (edgeformer split), or run it in Node.js";
+    return "does not fit a 128 MB isolate: convert it with --fit 107MB or --bits 4, or from a four-bit GGUF file, take a smaller model, share it out (edgeformer split), or run it in Node.js";
   const { context, kvBlocks, bytes, totalBytes } = isolate;
   const extent = context === recipe.maxPositions ? "its full context" : `a context of ${context} tokens`;
   return `fits a 128 MB isolate at ${extent}: ${formatBytes(bytes)} of WebAssembly memory with ${kvBlocks} KV blocks of ${BLOCK_POSITIONS} tokens, about ${formatBytes(totalBytes)} with JavaScript`;

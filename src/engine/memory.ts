@@ -8,14 +8,15 @@ export const WASM_PAGE = 65536;
 const MAX_MEMORY = 65535 * WASM_PAGE;
 
 /**
- * What one isolate may use (Cloudflare: 128 MB, JavaScript and WebAssembly together), and how it is shared out.
- * The first two shares were measured with bench/memory (docs/deploy.md).
+ * What one isolate may use (Cloudflare: 128 MB, JavaScript and WebAssembly together), and how it is shared out. Measured
+ * in workerd (bench/memory, docs/deploy.md): heaps and buffers have 8 to 13 MB beside the WebAssembly memory after a long
+ * answer, and 16 to 19 MB while eight are under way.
  */
 export const ISOLATE_BYTES = 128e6;
 /** JavaScript at rest: the script, its heap, the tokenizer, the buffers of a load. */
-export const JAVASCRIPT_BYTES = 16e6;
+export const JAVASCRIPT_BYTES = 11e6;
 /** Kept for requests under way: bodies, texts, log-probabilities, garbage. */
-export const REQUEST_BYTES = 12e6;
+export const REQUEST_BYTES = 10e6;
 /** What is left for linear memory; the Worker's default `memoryLimit`. */
 export const ISOLATE_WASM_BYTES = ISOLATE_BYTES - JAVASCRIPT_BYTES - REQUEST_BYTES;
 
@@ -148,7 +149,7 @@ export function planMemory(model: ModelLayout, options: MemoryOptions = {}): Mem
         `but ${megabytes(limit)} are allowed: ` +
         (shape.weightBytes < limit && context > shortest
           ? "choose a shorter context or a smaller model, or raise memoryLimit"
-          : "use a smaller model or one in four bits (SmolLM2-135M as a Q4_1 GGUF file fits a 128 MB isolate, and so does DistilGPT-2 in eight bits), or raise memoryLimit where there is more memory"),
+          : "use a smaller model, convert this one to fit (edgeformer convert --fit 107MB, or --bits 4), or raise memoryLimit where there is more memory"),
     );
   }
   const blocksPerSequence = blocksFor(context);

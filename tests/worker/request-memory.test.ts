@@ -1,6 +1,7 @@
 // What bodies and answers take of the isolate's memory, and for how long.
 import { connect, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { REQUEST_BYTES } from "../../src/index.ts";
 import { RequestMemory } from "../../worker/request-memory.ts";
 import { buildWorker, type RunningWorker, removeBundle, type StartOptions, startWorker } from "./harness.ts";
 
@@ -182,7 +183,7 @@ describe("in a Worker", () => {
       choices: (alone as { choices: object[] }).choices,
     });
     console.log(`live memory of a crowd: ${(most / 1e6).toFixed(1)} MB above rest`);
-    expect(most).toBeLessThan(12e6);
+    expect(most).toBeLessThan(REQUEST_BYTES);
     leave.abort();
     for (const { close } of uploads) close();
     await Promise.all(answers);
