@@ -6,7 +6,7 @@ import { ConfigFields } from "../../src/architectures/config-fields.ts";
 import { recipeOf } from "../../src/architectures/index.ts";
 import { chainMemory, planChain, planStage } from "../../src/chain/plan.ts";
 import { isInStage, spansOf, stageParts } from "../../src/chain/stage-layout.ts";
-import { planMemory } from "../../src/engine/memory.ts";
+import { ISOLATE_WASM_BYTES, planMemory } from "../../src/engine/memory.ts";
 import { imageBytes, type ModelLayout, placeTensors } from "../../src/format/layout.ts";
 import { parseManifest } from "../../src/format/manifest.ts";
 import { bundledModel } from "../../src/node/index.ts";
@@ -42,7 +42,7 @@ describe("a plan", () => {
     const plan = planChain(model, { context: 1024 });
     const stages = chainMemory(model, plan);
     expect(stages).toHaveLength(2);
-    for (const { bytes } of stages) expect(bytes).toBeLessThanOrEqual(100e6);
+    for (const { bytes } of stages) expect(bytes).toBeLessThanOrEqual(ISOLATE_WASM_BYTES);
     const rotary = model.tensors[0]!.bytes;
     expect(stages.reduce((sum, { weights }) => sum + weights, 0)).toBe(imageBytes(model) + rotary);
     for (const stage of stages) {
@@ -79,14 +79,14 @@ describe("a plan", () => {
     expect(plan.kv_blocks).toBeLessThan(8 * 128);
     const more = { ...plan, kv_blocks: plan.kv_blocks + 1 };
     const largest = (one: typeof plan) => Math.max(...chainMemory(model, one).map(({ bytes }) => bytes));
-    expect(largest(plan)).toBeLessThanOrEqual(100e6);
+    expect(largest(plan)).toBeLessThanOrEqual(ISOLATE_WASM_BYTES);
     expect(planChain(model, { ...{ context: 2048, isolates: 2 }, kvBlocks: 200 }).kv_blocks).toBe(200);
     expect(() => planChain(model, { context: 2048, isolates: 2, kvBlocks: more.kv_blocks })).toThrow("MB");
   });
 
   test("that cannot fit says by how much, and what would", () => {
     expect(() => planChain(llama(30), { isolates: 1, context: 1024 })).toThrow(
-      /over 1 isolate the largest stage needs 15\d\.\d MB of WebAssembly memory at a context of 1024 tokens, 5\d\.\d MB more than the 100\.0 MB .*: 2 isolates, or four bits/,
+      /over 1 isolate the largest stage needs 15\d\.\d MB of WebAssembly memory at a context of 1024 tokens, 4\d\.\d MB more than the 107\.0 MB .*: 2 isolates, or four bits/,
     );
     expect(() => planChain(llama(30), { isolates: 2, context: 2048, memoryLimit: 76e6 })).toThrow(
       /3 isolates, or a context of \d+ tokens, or four bits/,
