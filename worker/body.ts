@@ -110,12 +110,15 @@ export async function dropBody(request: Request, stallMs: number): Promise<void>
 }
 
 /**
- * The body's text. A body that is longer than `limit`, or says so in its headers, is not kept in memory.
+ * The body's text. A body that is longer than `limit`, or than the memory of one request allows, or says so in its
+ * headers, is not kept in memory.
  *
  * @throws HttpError 413 if the body is longer, 400 if it is not UTF-8, 408 if it does not come, 503 if there is no
  *   memory for it
  */
-async function readText(request: Request, { limit, stallMs, lease, turn }: Intake): Promise<string> {
+async function readText(request: Request, { stallMs, lease, turn, ...intake }: Intake): Promise<string> {
+  // What could never have its memory need not wait for it.
+  const limit = Math.min(intake.limit, Math.floor(lease.most / MEMORY_PER_BYTE));
   const reader = new BodyReader(request.body as ReadableStream<Uint8Array> | null, stallMs);
   const refuse = async (cause: unknown): Promise<never> => {
     lease.release();

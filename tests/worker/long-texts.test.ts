@@ -8,8 +8,10 @@ let worker: RunningWorker;
 
 beforeAll(async () => {
   bundle = await buildWorker();
-  // As large a body as a text of a megabyte can need when every character of it is escaped.
-  worker = await startWorker(bundle, { vars: { MAX_BODY_BYTES: String(8 * LONG) } });
+  // As large a body as a text of a megabyte can need when every character of it is escaped, and memory for it.
+  worker = await startWorker(bundle, {
+    vars: { MAX_BODY_BYTES: String(8 * LONG), REQUEST_MEMORY: String(64 * LONG) },
+  });
   await worker.post("/tokenize", { prompt: "The model is loaded." });
 }, 60_000);
 afterAll(async () => {

@@ -65,6 +65,16 @@ describe("in a Worker", () => {
     return running;
   }
 
+  test("a body that could never have its memory is refused at once", async () => {
+    const worker = await start({ vars: { REQUEST_MEMORY: "1000000" } });
+    const started = performance.now();
+    const { status } = await worker.post("/tokenize", { prompt: "a".repeat(200_000) });
+    expect(status).toBe(413);
+    // Whoever waits for memory waits five seconds.
+    expect(performance.now() - started).toBeLessThan(4000);
+    expect((await worker.post("/tokenize", { prompt: "a".repeat(180_000) })).status).toBe(200);
+  });
+
   /** Sends a head and a part of a body, and then nothing; the answer, if one comes. */
   function stalled(worker: RunningWorker, path: string, method: string, length: number, sent: number) {
     let socket!: Socket;
