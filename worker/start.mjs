@@ -171,7 +171,7 @@ await worker.ready;
 const ready = await fetch(`${origin}/ready`);
 if (ready.ok) {
   const call = chat_template
-    ? `${origin}/v1/chat/completions -d '{"messages": [{"role": "user", "content": "What is the capital of France?"}], "stream": true}'`
+    ? `${origin}/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Why is the sky blue?"}], "stream": true}'`
     : `${origin}/v1/completions -d '{"prompt": "Once upon a time", "max_tokens": 120, "stream": true}'`;
   console.log(`\n${name} is ready. Open ${origin} or try:\n  curl -N ${call}\n`);
 } else {

@@ -13,7 +13,7 @@ import { addSamplingFlags, type SamplingFlags, samplingOptions } from "./samplin
 const EXAMPLES = `
 Examples:
   $ edgeformer chat
-  $ edgeformer chat "What is the capital of France?"
+  $ edgeformer chat "Why is the sky blue?"
   $ edgeformer chat "Who wrote Hamlet, and when? Answer in JSON." --schema answer.json
   $ edgeformer chat "Is this review good or bad? I loved it." --choice good --choice bad
   $ edgeformer chat --model models/my-llama --system "Answer in one word." --temperature 0 < questions.txt

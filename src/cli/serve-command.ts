@@ -60,7 +60,7 @@ function exampleCall(origin: string, chats: boolean): string {
   const [path, body] = chats
     ? [
         "/v1/chat/completions",
-        '{"messages": [{"role": "user", "content": "What is the capital of France?"}], "stream": true}',
+        '{"messages": [{"role": "user", "content": "Why is the sky blue?"}], "stream": true}',
       ]
     : ["/v1/completions", '{"prompt": "Once upon a time", "max_tokens": 120, "stream": true}'];
   return `curl -N ${origin}${path} -d '${body}'`;
