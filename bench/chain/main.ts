@@ -1,10 +1,9 @@
 // What a chain costs in workerd: memory of each stage, tokens a second against one process, and a hop.
-import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
 import { Miniflare } from "miniflare";
 import { WebSocket } from "ws";
 import { chainMemory, planChain } from "../../src/chain/plan.ts";
@@ -13,6 +12,8 @@ import { given } from "../../src/given.ts";
 import type { Manifest } from "../../src/index.ts";
 import { loadManifest } from "../../src/index.ts";
 import { directorySource, openModel } from "../../src/node/index.ts";
+import { bundleWorkers } from "../../tests/chain/bundle-workers.ts";
+import { median } from "../statistics.ts";
 import { modelDirectory } from "./shape-model.ts";
 import type { Exercise } from "./workers/driver.ts";
 
@@ -22,45 +23,16 @@ const HELP = `Measures a chain of Durable Objects in workerd, and prints what it
 
 MODEL is a directory, or one of the shapes gpt2-medium, smollm2-360m, qwen3-0.6b.`;
 
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 const ENTRIES = {
-  front: "../../tests/chain/workers/front.ts",
-  coordinator: "../../tests/chain/workers/coordinator.ts",
-  stage: "../../tests/chain/workers/faulty-stage.ts",
-  driver: "workers/driver.ts",
-  echo: "workers/echo-stage.ts",
+  front: here("../../tests/chain/workers/front.ts"),
+  coordinator: here("../../tests/chain/workers/coordinator.ts"),
+  stage: here("../../tests/chain/workers/faulty-stage.ts"),
+  driver: here("workers/driver.ts"),
+  echo: here("workers/echo-stage.ts"),
 };
 const MB = 1e6;
 const range = (length: number) => Array.from({ length }, (_, i) => i);
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
-}
-
-async function bundleWorkers(): Promise<string> {
-  const bundle = await mkdtemp(join(tmpdir(), "edgeformer-bench-chain-"));
-  await build({
-    entryPoints: Object.entries(ENTRIES).map(([out, file]) => ({
-      out,
-      in: fileURLToPath(new URL(file, import.meta.url)),
-    })),
-    outdir: bundle,
-    bundle: true,
-    minify: true,
-    format: "esm",
-    target: "es2022",
-    external: ["cloudflare:workers"],
-    conditions: ["workerd", "worker", "browser"],
-    plugins: [
-      {
-        name: "wasm",
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /\.wasm$/ }, () => ({ path: "./engine.wasm", external: true })),
-      },
-    ],
-  });
-  await copyFile(new URL("../../build/engine.wasm", import.meta.url), join(bundle, "engine.wasm"));
-  return bundle;
-}
 
 interface Worker {
   name: string;
@@ -270,7 +242,7 @@ const plan = planChain(whole, {
   maxSequences: Number(flags.sequences),
 });
 const out = await mkdtemp(join(tmpdir(), "edgeformer-bench-split-"));
-const bundle = await bundleWorkers();
+const bundle = await bundleWorkers(ENTRIES, true);
 try {
   const manifest = await cutModel(source, whole, plan, out);
   console.log(

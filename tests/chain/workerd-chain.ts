@@ -1,37 +1,19 @@
-import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { type IncomingMessage, request } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { build } from "esbuild";
 import { Miniflare } from "miniflare";
 import { given } from "../../src/given.ts";
+import { bundleWorkers } from "./bundle-workers.ts";
 import type { CutModel } from "./local-chain.ts";
 
 const WORKERS = ["front", "coordinator", "faulty-stage"] as const;
 const FLAGS = { compatibilityDate: "2026-04-01", compatibilityFlags: ["enable_request_signal"] };
 
 /** The Workers of the tests, bundled into a directory of their own. */
-export async function buildChain(): Promise<string> {
-  const bundle = await mkdtemp(join(tmpdir(), "edgeformer-chain-workers-"));
-  await build({
-    entryPoints: WORKERS.map((name) => new URL(`workers/${name}.ts`, import.meta.url).pathname),
-    outdir: bundle,
-    bundle: true,
-    format: "esm",
-    target: "es2022",
-    external: ["cloudflare:workers"],
-    conditions: ["workerd", "worker", "browser"],
-    plugins: [
-      {
-        name: "wasm",
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /\.wasm$/ }, () => ({ path: "./engine.wasm", external: true })),
-      },
-    ],
-  });
-  await copyFile(new URL("../../build/engine.wasm", import.meta.url), join(bundle, "engine.wasm"));
-  return bundle;
+export function buildChain(): Promise<string> {
+  const path = (name: string) => new URL(`workers/${name}.ts`, import.meta.url).pathname;
+  return bundleWorkers(Object.fromEntries(WORKERS.map((name) => [name, path(name)])));
 }
 
 interface ChainOptions {
