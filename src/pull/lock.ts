@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/pr
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { isRunning } from "../node/is-running.ts";
 
 /** How often the holder of a lock shows that it is alive. */
 const BEAT_MS = 5_000;
@@ -18,15 +19,6 @@ interface Holder {
 
 function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) !== "ESRCH";
-  }
 }
 
 /** Who holds a lock; undefined if its file is gone or was not written to its end. */

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { EdgeformerError } from "../../errors.ts";
 import { MAX_MANIFEST_BYTES } from "../../format/manifest.ts";
+import { isRunning } from "../../node/is-running.ts";
 import { readWhole } from "../inputs/bytes.ts";
 import { isModelCard } from "./model-card.ts";
 
@@ -107,15 +108,6 @@ async function realTarget(out: string): Promise<string> {
       () => false,
     );
     return isLink ? refuse(`${out} is a link to nothing; choose another --out`) : target;
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return codeOf(error) !== "ESRCH";
   }
 }
 
