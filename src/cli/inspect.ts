@@ -101,9 +101,9 @@ export function inspectModel(manifest: Manifest): Inspection {
 
 /** What --verify measured, as one line. */
 export function describeFidelity(fidelity: Fidelity): string {
-  const { corpus, tokens, perplexity_int8, perplexity_float32, kl_mean, top1_agreement } = fidelity;
+  const { corpus, tokens, perplexity_converted, perplexity_float32, kl_mean, top1_agreement } = fidelity;
   return (
-    `perplexity ${perplexity_int8.toFixed(3)} converted, ${perplexity_float32.toFixed(3)} in float32 (${corpus}, ${tokens} tokens); ` +
+    `perplexity ${perplexity_converted.toFixed(3)} converted, ${perplexity_float32.toFixed(3)} in float32 (${corpus}, ${tokens} tokens); ` +
     `mean KL ${kl_mean.toExponential(2)} nats, same likeliest token ${(top1_agreement * 100).toFixed(1)} %`
   );
 }

@@ -34,8 +34,8 @@ export interface Fidelity {
   corpus: string;
   tokens: number;
   perplexity_float32: number;
-  perplexity_int8: number;
-  /** Mean KL(float32 ‖ int8), nats per token. */
+  perplexity_converted: number;
+  /** Mean KL(float32 ‖ converted), nats per token. */
   kl_mean: number;
   /** Share of positions whose likeliest token is the same, 0 to 1. */
   top1_agreement: number;

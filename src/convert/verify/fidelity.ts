@@ -55,27 +55,27 @@ class Tally {
   #positions = 0;
   #predicted = 0;
   #lossFloat = 0;
-  #lossInt8 = 0;
+  #lossConverted = 0;
   #divergence = 0;
   #agreements = 0;
 
   /** @param next the token that follows, if one does */
-  add(float: Float64Array, int8: Float64Array, next: number | undefined): void {
+  add(float: Float64Array, converted: Float64Array, next: number | undefined): void {
     let divergence = 0;
-    let [bestFloat, bestInt8] = [0, 0];
+    let [bestFloat, bestConverted] = [0, 0];
     for (let i = 0; i < float.length; i++) {
-      const [a, b] = [float[i] as number, int8[i] as number];
+      const [a, b] = [float[i] as number, converted[i] as number];
       divergence += Math.exp(a) * (a - b);
       if (a > (float[bestFloat] as number)) bestFloat = i;
-      if (b > (int8[bestInt8] as number)) bestInt8 = i;
+      if (b > (converted[bestConverted] as number)) bestConverted = i;
     }
     this.#positions++;
     this.#divergence += divergence;
-    if (bestFloat === bestInt8) this.#agreements++;
+    if (bestFloat === bestConverted) this.#agreements++;
     if (next === undefined) return;
     this.#predicted++;
     this.#lossFloat -= float[next] as number;
-    this.#lossInt8 -= int8[next] as number;
+    this.#lossConverted -= converted[next] as number;
   }
 
   result(corpus: string): Fidelity {
@@ -83,7 +83,7 @@ class Tally {
       corpus,
       tokens: this.#positions,
       perplexity_float32: Math.exp(this.#lossFloat / this.#predicted),
-      perplexity_int8: Math.exp(this.#lossInt8 / this.#predicted),
+      perplexity_converted: Math.exp(this.#lossConverted / this.#predicted),
       kl_mean: this.#divergence / this.#positions,
       top1_agreement: this.#agreements / this.#positions,
     };
@@ -101,7 +101,7 @@ export async function* readImage(
 }
 
 /**
- * Compares the int8 engine with the float32 checkpoint, position by position.
+ * Compares the converted model in the engine with the float32 checkpoint, position by position.
  *
  * @param directory the converted model's
  * @param onProgress called with the share that is done, 0 to 1
@@ -130,7 +130,7 @@ export async function measureFidelity(
   for (const ids of corpus.windows) {
     let float: Float64Array = new Float64Array(0);
     let position = 0;
-    for (const int8 of probe.logits(ids)) {
+    for (const converted of probe.logits(ids)) {
       const within = position % LOGIT_ROWS;
       if (within === 0) {
         const end = Math.min(position + LOGIT_ROWS, ids.length);
@@ -143,7 +143,7 @@ export async function measureFidelity(
       position++;
       tally.add(
         logSoftmax(float, within * vocabSize, vocabSize),
-        logSoftmax(int8, 0, vocabSize),
+        logSoftmax(converted, 0, vocabSize),
         ids[position],
       );
     }

@@ -39,7 +39,7 @@ export function modelCard(manifest: Manifest): string {
   const revision = provenance.revision === null ? "" : `, revision ${provenance.revision}`;
   const millions = (countParameters(recipe) / 1e6).toFixed(1);
   const measured = fidelity
-    ? `Perplexity on ${fidelity.corpus} (${fidelity.tokens} tokens): ${fidelity.perplexity_float32.toFixed(3)} in float32, ${fidelity.perplexity_int8.toFixed(3)} converted.`
+    ? `Perplexity on ${fidelity.corpus} (${fidelity.tokens} tokens): ${fidelity.perplexity_float32.toFixed(3)} in float32, ${fidelity.perplexity_converted.toFixed(3)} converted.`
     : "Fidelity was not measured (`edgeformer convert --verify` does).";
   return `# ${name}
 

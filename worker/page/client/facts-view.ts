@@ -42,7 +42,7 @@ export function showFacts(facts: Facts): void {
       ? [
           [
             "Perplexity",
-            `${facts.fidelity.int8.toFixed(2)} in int8, ${facts.fidelity.float32.toFixed(2)} in float32, on ${whole(facts.fidelity.tokens)} tokens of ${facts.fidelity.corpus}`,
+            `${facts.fidelity.converted.toFixed(2)} converted, ${facts.fidelity.float32.toFixed(2)} in float32, on ${whole(facts.fidelity.tokens)} tokens of ${facts.fidelity.corpus}`,
           ] as [string, string],
         ]
       : []),

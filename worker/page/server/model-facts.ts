@@ -31,7 +31,7 @@ export function modelFacts(
           corpus: fidelity.corpus,
           tokens: fidelity.tokens,
           float32: fidelity.perplexity_float32,
-          int8: fidelity.perplexity_int8,
+          converted: fidelity.perplexity_converted,
         }
       : null,
     generation: { ...manifest.generation },

@@ -15,8 +15,8 @@ export interface Facts {
   engineBytes: number;
   source: string;
   fingerprint: string;
-  /** exp of the mean loss in float32 and in int8, where the conversion measured it. */
-  fidelity: { corpus: string; tokens: number; float32: number; int8: number } | null;
+  /** exp of the mean loss in float32 and converted, where the conversion measured it. */
+  fidelity: { corpus: string; tokens: number; float32: number; converted: number } | null;
   /** What the endpoint takes where a request is silent, under its names; empty for a model without settings of its own. */
   generation: Record<string, number>;
   /** A model without a tokenizer takes and gives token ids. */
