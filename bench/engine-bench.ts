@@ -1,24 +1,17 @@
-import { alternate, type Case, type Machine, machine, pinToOneProcessor } from "./measure.ts";
+import { alternate, type Case, machine, pinToOneProcessor } from "./measure.ts";
 import { nodeSubject } from "./node.ts";
 import { SHAPES, type Shape } from "./shapes.ts";
 import type { Task } from "./subject.ts";
+import {
+  BATCHES,
+  CONTEXTS,
+  type EngineResults,
+  PREFILLS,
+  type RuntimeName,
+  SAMPLING,
+  taskKey,
+} from "./tasks.ts";
 import { Workerd } from "./workerd.ts";
-
-export const PREFILLS = [16, 128, 512];
-export const CONTEXTS = [64, 512, 1000];
-export const BATCHES = [1, 2, 4, 8, 16];
-export const SAMPLING = { temperature: 0.8, topK: 40, topP: 0.95 };
-
-export type RuntimeName = "node" | "workerd";
-
-export interface EngineResults {
-  machine: Machine;
-  /** Whether Node and workerd were kept on one processor. */
-  pinned: boolean;
-  rounds: number;
-  /** Milliseconds (bandwidth: bytes per second) by shape, runtime and task; taskKey() names the task. */
-  samples: Record<string, number[]>;
-}
 
 const TASKS: Task[] = [
   { kind: "bandwidth" },
@@ -30,10 +23,6 @@ const TASKS: Task[] = [
   { kind: "generate", sequences: 1, tokens: 64 },
   { kind: "load" },
 ];
-
-export function taskKey(shape: string, runtime: RuntimeName, task: string, size?: number): string {
-  return [shape, runtime, task, ...(size === undefined ? [] : [size])].join("/");
-}
 
 function keyOf(shape: Shape, runtime: RuntimeName, task: Task): string {
   const size =
