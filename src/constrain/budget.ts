@@ -1,7 +1,5 @@
 import { EdgeformerError } from "../errors.ts";
 
-/** Units for one expression that is looked at in the search for a text of a language. */
-export const SEARCH_STEP = 40;
 /** Units that compiling may take: some 50 ms. */
 export const MAX_WORK = 120_000;
 
@@ -12,12 +10,12 @@ export const MAX_WORK = 120_000;
  */
 export class Budget {
   #most: number;
-  readonly #param: string;
+  readonly param: string;
   #spent = 0;
 
   constructor(most: number, param: string) {
     this.#most = most;
-    this.#param = param;
+    this.param = param;
   }
 
   /** Lets everything pass from now on. */
@@ -34,8 +32,8 @@ export class Budget {
     if (this.#spent > this.#most)
       throw new EdgeformerError(
         "invalid_option",
-        `${this.#param} takes too much work to compile; make it smaller or simpler`,
-        { param: this.#param },
+        `${this.param} takes too much work to compile; make it smaller or simpler`,
+        { param: this.param },
       );
   }
 }

@@ -65,7 +65,7 @@ function build(vocabulary: Vocabulary): FreeWalk {
       path.pop();
     }
   };
-  const states = new TextStates(new Languages(), true, () => {});
+  const states = new TextStates(new Languages(), true);
   visit(0, bytes.length, states.begin([{ language: ALL, least: 0, most: Infinity, origin: 0 }])!, 0);
   nodes.sort((a, b) => b.characters - a.characters);
   return {

@@ -2,7 +2,7 @@
 
 import { EdgeformerError } from "../errors.ts";
 import { excerpt } from "../excerpt.ts";
-import { Budget, MAX_WORK, SEARCH_STEP } from "./budget.ts";
+import { Budget, MAX_WORK } from "./budget.ts";
 import { Constraint } from "./constraint.ts";
 import { type Language, Languages } from "./language/language.ts";
 import { languageOfPattern } from "./language/pattern.ts";
@@ -24,13 +24,15 @@ export function compileChoice(choice: unknown): Constraint {
   if (choice.reduce((sum, text) => sum + text.length, 0) > MAX_CHOICE_UNITS)
     invalid("choice", `has more than ${MAX_CHOICE_UNITS} characters`);
   if (choice.includes("")) invalid("choice", "has an empty string, which no token writes");
-  const languages = new Languages();
-  return begin(languages, languages.strings(choice), "choice", choice);
+  const budget = new Budget(MAX_WORK, "choice");
+  const languages = new Languages(budget);
+  return begin(languages, languages.strings(choice), budget, choice);
 }
 
 export function compileRegex(regex: unknown): Constraint {
   if (typeof regex !== "string") invalid("regex", "must be a string");
-  const languages = new Languages();
+  const budget = new Budget(MAX_WORK, "regex");
+  const languages = new Languages(budget);
   let language: Language;
   try {
     language = languageOfPattern(languages, regex, true);
@@ -38,14 +40,13 @@ export function compileRegex(regex: unknown): Constraint {
     if (error instanceof PatternError) invalid("regex", `${excerpt(regex)} ${error.message}`);
     throw error;
   }
-  return begin(languages, language, "regex");
+  return begin(languages, language, budget);
 }
 
-function begin(languages: Languages, language: Language, param: string, choices?: string[]): Constraint {
-  const budget = new Budget(MAX_WORK, param);
-  const states = new TextStates(languages, false, () => budget.spend(SEARCH_STEP));
+function begin(languages: Languages, language: Language, budget: Budget, choices?: string[]): Constraint {
+  const states = new TextStates(languages, false);
   const state = states.begin([{ language, least: 0, most: Infinity, origin: 0 }]);
-  if (!state) invalid(param, "allows no text");
+  if (!state) invalid(budget.param, "allows no text");
   budget.release();
   return new Constraint(() => state, choices);
 }

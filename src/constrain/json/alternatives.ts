@@ -2,7 +2,7 @@
 // facts. allOf multiplies lists, anyOf joins them, and what negates a list of conditions is a list again.
 
 import { excerpt } from "../../excerpt.ts";
-import { type Budget, SEARCH_STEP } from "../budget.ts";
+import type { Budget } from "../budget.ts";
 import { type Language, type Languages, NOTHING } from "../language/language.ts";
 import { languageOfPattern } from "../language/pattern.ts";
 import { PatternError } from "../language/pattern-syntax.ts";
@@ -133,7 +133,7 @@ export class Alternatives implements Reading, RuleTools {
   }
 
   isAliveLanguage(language: Language): boolean {
-    return this.languages.isAlive(language, () => this.#budget.spend(SEARCH_STEP));
+    return this.languages.isAlive(language);
   }
 
   /** What a value may be that is to reach a goal: one of these. */

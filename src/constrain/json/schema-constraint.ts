@@ -1,6 +1,6 @@
 // Constraints on JSON, from a schema.
 
-import { Budget, MAX_WORK, SEARCH_STEP } from "../budget.ts";
+import { Budget, MAX_WORK } from "../budget.ts";
 import { Constraint } from "../constraint.ts";
 import { Languages } from "../language/language.ts";
 import { TextStates } from "../language/text-state.ts";
@@ -16,7 +16,7 @@ export interface SchemaOptions {
 
 export function compileSchema(schema: unknown, options: SchemaOptions): Constraint {
   const budget = new Budget(MAX_WORK, "jsonSchema");
-  const texts = new TextStates(new Languages(), true, () => budget.spend(SEARCH_STEP));
+  const texts = new TextStates(new Languages(budget), true);
   const source = new SchemaSource(schema);
   const alternatives = new Alternatives(source, texts, budget, options);
   const root = alternatives.goals.meeting(source.root);

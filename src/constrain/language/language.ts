@@ -1,6 +1,7 @@
 // Languages of texts as expressions with union, intersection and complement. An expression is its own automaton: what
 // may follow a character is again an expression, its derivative (Brzozowski 1964), and equal ones are one object.
 
+import type { Budget } from "../budget.ts";
 import { type CharacterClass, contains, EVERYTHING, intersection, union } from "./classes.ts";
 
 /** Strings in the order of their UTF-16 units, so that those with a common beginning are neighbours. */
@@ -211,6 +212,12 @@ export class Languages {
   readonly #known = new Map<string, Language>();
   /** Numbers of the sets of strings that are in use. */
   readonly #sets = new Map<SortedStrings, number>();
+  readonly #budget: Budget | undefined;
+
+  /** @param budget counts the derivatives that are taken and the expressions that are made */
+  constructor(budget?: Budget) {
+    this.#budget = budget;
+  }
 
   get size(): number {
     return this.#known.size;
@@ -223,7 +230,10 @@ export class Languages {
 
   #share(key: string, shape: Shape): Language {
     let found = this.#known.get(key);
-    if (!found) this.#known.set(key, (found = new Language(shape)));
+    if (!found) {
+      this.#budget?.spend(2 + (key.length >> 5));
+      this.#known.set(key, (found = new Language(shape)));
+    }
     return found;
   }
 
@@ -379,6 +389,7 @@ export class Languages {
 
   /** What may follow one character. */
   derivative(language: Language, point: number): Language {
+    this.#budget?.spend();
     const { shape } = language;
     switch (shape.kind) {
       case "nothing":
@@ -451,18 +462,13 @@ export class Languages {
     return at.nullable;
   }
 
-  /**
-   * Whether a language holds any text. Only intersections and complements have to be searched for one.
-   *
-   * @param spend called for each expression that is looked at; throws where that is too many
-   */
-  isAlive(language: Language, spend: () => void): boolean {
+  /** Whether a language holds any text. Only intersections and complements have to be searched for one. */
+  isAlive(language: Language): boolean {
     if (language.alive !== undefined) return language.alive;
     const from = new Map<Language, Language | undefined>([[language, undefined]]);
     const stack = [language];
     while (stack.length > 0) {
       const at = stack.pop()!;
-      spend();
       // Backwards: what is looked at first is what the character with the least code point leads to.
       for (const target of [...this.transitions(at).targets].reverse()) {
         if (target.alive) {

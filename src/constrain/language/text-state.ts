@@ -62,18 +62,13 @@ type Ranges = readonly (readonly [first: number, last: number])[];
 /** Makes the states of strings, each once. */
 export class TextStates {
   readonly languages: Languages;
-  readonly spend: () => void;
   readonly #quoted: boolean;
   readonly #known = new Map<string, TextState>();
 
-  /**
-   * @param quoted strings of JSON rather than plain text
-   * @param spend counts work, and throws where it is too much
-   */
-  constructor(languages: Languages, quoted: boolean, spend: () => void) {
+  /** @param quoted strings of JSON rather than plain text */
+  constructor(languages: Languages, quoted: boolean) {
     this.languages = languages;
     this.#quoted = quoted;
-    this.spend = spend;
   }
 
   get size(): number {
@@ -146,13 +141,13 @@ export class TextStates {
 
   #isAlive(track: Track): boolean {
     const { language, least, most } = track;
-    if (most < least || !this.languages.isAlive(language, this.spend)) return false;
+    if (most < least || !this.languages.isAlive(language)) return false;
     if (least === 0 && most === Infinity) return true;
     const { shortest, longest, spans } = language.lengths;
     if (shortest > most || longest < least) return false;
     if (shortest >= least || longest <= most) return true;
     if (spans) return spans.some(([from, to]) => from <= most && to >= least);
-    return this.languages.isAlive(this.ofLength(language, least, most), this.spend);
+    return this.languages.isAlive(this.ofLength(language, least, most));
   }
 
   #behind(track: Track, language: Language): Track | undefined {
