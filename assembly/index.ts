@@ -11,7 +11,6 @@ export { setModel } from "./descriptor";
 export { blocks, embed, forward, head } from "./forward";
 export { logSumExp, mask, penalize, sample, topLogits } from "./sampling/sampler";
 export { random, seed } from "./sampling/pcg32";
-export { sha256Blocks, sha256Finish, sha256Start } from "./sha256";
 
 /** e^x in float64, so that no host's own exp decides a digit. */
 export function exp(x: f64): f64 {

@@ -1,6 +1,6 @@
 import type { StreamingDigest } from "../src/index.ts";
 
-/** workerd's SHA-256: 82 MB take it 0.15 s, the engine's own 1 s. */
+/** The SHA-256 of Workers, which takes a part as its bytes arrive. */
 export function streamingDigest(): StreamingDigest {
   const stream = new crypto.DigestStream("SHA-256");
   const writer = stream.getWriter();

@@ -14,7 +14,6 @@ import {
 import { EdgeformerError } from "../errors.ts";
 import { padded } from "../format/align.ts";
 import type { ModelLayout } from "../format/layout.ts";
-import { toHex } from "../hex.ts";
 import type { TokenLogprob } from "../results.ts";
 import { recordField, writeDescriptor } from "./descriptor.ts";
 import type { EngineExports } from "./exports.ts";
@@ -46,7 +45,7 @@ export class Engine {
   private readonly hiddenSize: number;
   private readonly vocabSize: number;
   private readonly wasm: EngineExports;
-  private readonly bytes: Uint8Array;
+  private readonly bytes: Uint8Array<ArrayBuffer>;
   private readonly ints: Int32Array;
   private readonly floats: Float32Array;
 
@@ -67,7 +66,7 @@ export class Engine {
         { cause },
       );
     }
-    this.bytes = new Uint8Array(memory.buffer);
+    this.bytes = new Uint8Array(memory.buffer as ArrayBuffer);
     this.ints = new Int32Array(memory.buffer);
     this.floats = new Float32Array(memory.buffer);
     this.describe(model);
@@ -89,6 +88,12 @@ export class Engine {
     return this.wasm.memory.buffer.byteLength;
   }
 
+  /** Bytes from … to−1 of the weight image: a view. */
+  weights(from: number, to: number): Uint8Array<ArrayBuffer> {
+    const start = this.at(REGION_WEIGHTS);
+    return this.bytes.subarray(start + from, start + to);
+  }
+
   /** Copies bytes of the weight image to their place. */
   writeWeights(offset: number, chunk: Uint8Array): void {
     this.bytes.set(chunk, this.at(REGION_WEIGHTS) + offset);
@@ -106,21 +111,6 @@ export class Engine {
   /** Of the recipe's `index`-th tensor, a matrix with steps: assembly/kernels/row-sums.ts. */
   largestRowSum(index: number): number {
     return this.wasm.largestRowSum(this.at(REGION_DESCRIPTOR) + recordField(this.layers, index) * 4);
-  }
-
-  hashStart(): void {
-    this.wasm.sha256Start();
-  }
-
-  /** Hashes image bytes from … to−1, a multiple of 64. */
-  hashBlocks(from: number, to: number): void {
-    this.wasm.sha256Blocks(this.at(REGION_WEIGHTS) + from, to - from);
-  }
-
-  /** Hashes the last image bytes from … to−1, fewer than 64, of a message of `total` bytes; hexadecimal SHA-256. */
-  hashFinish(from: number, to: number, total: number): string {
-    const at = this.wasm.sha256Finish(this.at(REGION_WEIGHTS) + from, to - from, total);
-    return toHex(this.bytes.subarray(at, at + 32));
   }
 
   /** Row `row` of the next forward pass: a token of a sequence slot at a position. */

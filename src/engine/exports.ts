@@ -24,7 +24,4 @@ export interface EngineExports {
   seed: Call<[sequence: number, low: number, high: number, stream: number]>;
   random: Call<[sequence: number], number>;
   exp: Call<[x: number], number>;
-  sha256Start: Call<[]>;
-  sha256Blocks: Call<[from: number, bytes: number]>;
-  sha256Finish: Call<[from: number, rest: number, total: number], number>;
 }

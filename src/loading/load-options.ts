@@ -48,8 +48,8 @@ export interface LoadOptions {
   /** Called as bytes arrive, and with each file that is begun. What it throws ends the load. */
   onProgress?: (loadedBytes: number, totalBytes: number, file: string) => void;
   /**
-   * Starts a SHA-256 of the platform's, which can be several times as fast as the engine's own: Node.js has
-   * `createHash`, Workers `crypto.DigestStream`. [the engine's]
+   * Starts a SHA-256 that takes a part as its bytes arrive: Node.js has `createHash`, Workers `crypto.DigestStream`.
+   * [`crypto.subtle`, which takes a part when it is there as a whole, and may copy it for that]
    */
   digest?: () => StreamingDigest;
   signal?: AbortSignal;

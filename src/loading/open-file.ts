@@ -22,14 +22,12 @@ export class OpenFile {
     return chunks[Symbol.asyncIterator]();
   }
 
-  async *chunks(): AsyncGenerator<Uint8Array> {
+  /** The next chunk; undefined behind the last. */
+  async next(): Promise<Uint8Array | undefined> {
     try {
       const iterator = await this.#orAborted(this.#iterator);
-      for (;;) {
-        const { done, value } = await this.#orAborted(iterator.next());
-        if (done) return;
-        yield value;
-      }
+      const { done, value } = await this.#orAborted(iterator.next());
+      return done ? undefined : value;
     } catch (cause) {
       if (cause instanceof EdgeformerError) throw cause;
       throw new EdgeformerError(
@@ -70,7 +68,7 @@ export async function readWhole(
   const chunks: Uint8Array[] = [];
   let length = 0;
   try {
-    for await (const chunk of file.chunks()) {
+    for (let chunk = await file.next(); chunk !== undefined; chunk = await file.next()) {
       length += chunk.length;
       if (length > maximum)
         throw new EdgeformerError(

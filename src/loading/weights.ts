@@ -12,45 +12,17 @@ import { OpenFile } from "./open-file.ts";
 /** Parts whose streams are open at once: the one being read, and the next, whose first bytes are on their way. */
 const OPEN_PARTS = 2;
 
-interface PartDigest {
-  update(bytes: Uint8Array): void | Promise<void>;
-  /** The SHA-256 in hexadecimal digits. Called once, last. */
-  hex(): string | Promise<string>;
+/** The digest of a part that takes it as a whole, where it lies in the image. */
+function wholeDigest(part: Uint8Array<ArrayBuffer>): StreamingDigest {
+  return { update: () => {}, digest: () => crypto.subtle.digest("SHA-256", part) };
 }
 
-function platformDigest(digest: StreamingDigest): PartDigest {
-  return {
-    update: (bytes) => digest.update(bytes),
-    hex: async () => toHex(new Uint8Array(await digest.digest())),
-  };
-}
-
-/** The engine's own SHA-256, which reads the image where it lies. */
-class EngineDigest implements PartDigest {
-  readonly #engine: Engine;
-  readonly #start: number;
-  #received: number;
-  #hashed: number;
-
-  /** @param start the part's first byte within the image, a multiple of 64 */
-  constructor(engine: Engine, start: number) {
-    this.#engine = engine;
-    this.#start = start;
-    this.#received = start;
-    this.#hashed = start;
-    engine.hashStart();
-  }
-
-  update(bytes: Uint8Array): void {
-    this.#received += bytes.length;
-    const whole = this.#received - ((this.#received - this.#start) % 64);
-    this.#engine.hashBlocks(this.#hashed, whole);
-    this.#hashed = whole;
-  }
-
-  hex(): string {
-    return this.#engine.hashFinish(this.#hashed, this.#received, this.#received - this.#start);
-  }
+async function verify({ file, sha256 }: PartInfo, digest: StreamingDigest): Promise<void> {
+  if (toHex(new Uint8Array(await digest.digest())) !== sha256)
+    throw new EdgeformerError(
+      "invalid_model",
+      `${file}: the SHA-256 is not the one in model.json; the file is damaged, copy or convert it again`,
+    );
 }
 
 /** Reads the parts one after another into their places, the next one's stream open before the last has ended. */
@@ -72,11 +44,17 @@ class PartsLoader {
 
   async load(): Promise<void> {
     try {
+      let verified = Promise.resolve();
       for (const part of this.#parts) {
         this.#openAhead();
-        await this.#read(part, this.#open[0]!);
+        const digest = await this.#read(part, this.#open[0]!);
         this.#open.shift()!.close();
+        await verified;
+        // The next part is read meanwhile. Should that fail first, nobody asks for this any more.
+        verified = verify(part, digest);
+        verified.catch(() => {});
       }
+      await verified;
     } finally {
       for (const file of this.#open) file.close();
     }
@@ -88,31 +66,32 @@ class PartsLoader {
       this.#open.push(new OpenFile(source, this.#parts[this.#opened++]!.file, signal));
   }
 
-  /** Copies one part to its place as its bytes arrive, hashing behind them. */
-  async #read(part: PartInfo, file: OpenFile): Promise<void> {
+  /** Brings one part to its place, and hashes it there while the next bytes are on their way. */
+  async #read(part: PartInfo, file: OpenFile): Promise<StreamingDigest> {
     const { digest: createDigest, onProgress } = this.#options;
     const start = this.#loaded;
     const end = start + part.bytes;
-    const digest = createDigest ? platformDigest(createDigest()) : new EngineDigest(this.#engine, start);
+    const digest = createDigest?.() ?? wholeDigest(this.#engine.weights(start, end));
     onProgress?.(this.#loaded, this.#total, part.file);
-    for await (const chunk of file.chunks()) {
-      if (this.#loaded + chunk.length > end)
+    for (let chunk = await file.next(); chunk !== undefined; ) {
+      const from = this.#loaded;
+      if (from + chunk.length > end)
         throw new EdgeformerError("invalid_model", `${part.file}: longer than its ${part.bytes} bytes`);
-      this.#engine.writeWeights(this.#loaded, chunk);
+      this.#engine.writeWeights(from, chunk);
       this.#loaded += chunk.length;
-      await digest.update(chunk);
+      const following = file.next();
+      // Should something else fail first, nobody asks for it any more.
+      following.catch(() => {});
+      await digest.update(this.#engine.weights(from, this.#loaded));
       onProgress?.(this.#loaded, this.#total, part.file);
+      chunk = await following;
     }
     if (this.#loaded < end)
       throw new EdgeformerError(
         "invalid_model",
         `${part.file}: ends after ${this.#loaded - start} of its ${part.bytes} bytes`,
       );
-    if ((await digest.hex()) !== part.sha256)
-      throw new EdgeformerError(
-        "invalid_model",
-        `${part.file}: the SHA-256 is not the one in model.json; the file is damaged, copy or convert it again`,
-      );
+    return digest;
   }
 }
 

@@ -146,9 +146,9 @@ describe("what is wrong with a part is told with its name, and every stream is l
     ["empty", (all, file) => void all.set(file, new Uint8Array(0)), "invalid_model"],
   ];
   const digests: [string, LoadOptions["digest"]][] = [
-    ["the engine's digest", undefined],
+    ["the default", undefined],
     [
-      "the platform's",
+      "Node's",
       () => {
         const hash = createHash("sha256");
         return { update: (bytes) => void hash.update(bytes), digest: async () => hash.digest() };
