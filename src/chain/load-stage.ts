@@ -98,7 +98,7 @@ export async function loadLayerStage(
 export async function loadFirstStage(
   options: StageOptions & { chain?: string; newSession: () => string },
 ): Promise<Model> {
-  const { next, chain = "", newSession, source, signal } = options;
+  const { next, chain = "", newSession } = options;
   const { manifest, model, memory, parts, span, spans, version } = await shareOf(options, 0);
   if ((next === undefined) !== (spans.length === 1))
     throw new EdgeformerError(
@@ -108,7 +108,7 @@ export async function loadFirstStage(
         : "the model has one stage only, but another one is bound behind it",
       { param: "next" },
     );
-  const tokenizer = await loadTable(source, manifest, signal);
+  const tokenizer = await loadTable(options, manifest);
   const engine = await loadWeights(options, { model, plan: memory, parts });
   const { hiddenSize } = manifest.recipe;
   const stage = new FirstStage(engine, { to: span.to, hiddenSize, version, chain, newSession, next });

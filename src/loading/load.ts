@@ -3,7 +3,7 @@ import { planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
 import { syntaxMessage } from "../excerpt.ts";
 import { type FileInfo, MAX_MANIFEST_BYTES, type Manifest, parseManifest } from "../format/manifest.ts";
-import { toHex } from "../hex.ts";
+import { given } from "../given.ts";
 import { Model } from "../model.ts";
 import { EngineStage } from "../serving/engine-stage.ts";
 import { MAX_GUESSES } from "../serving/prompt-lookup.ts";
@@ -11,9 +11,13 @@ import { Scheduler } from "../serving/scheduler.ts";
 import { LocalStepper } from "../serving/step.ts";
 import { ChatTokenizer } from "../text/chat-tokenizer.ts";
 import { parseTokenizerTable, type Tokenizer } from "../text/tokenizer.ts";
+import { verify, wholeDigest } from "./digest.ts";
 import type { LoadOptions, ModelSource } from "./load-options.ts";
 import { readWhole } from "./open-file.ts";
 import { loadWeights } from "./weights.ts";
+
+/** What reading a tokenizer needs. */
+type TableOptions = Pick<LoadOptions, "source" | "signal" | "digest">;
 
 const zeroTimeout = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
@@ -37,21 +41,19 @@ export async function loadManifest(source: ModelSource, signal?: AbortSignal): P
 
 /** Reads and verifies the tokenizer that a manifest names. */
 async function readTable(
-  source: ModelSource,
-  { file, bytes: expected, sha256 }: FileInfo,
-  signal?: AbortSignal,
+  { source, signal, digest: createDigest }: TableOptions,
+  info: FileInfo,
 ): Promise<Uint8Array> {
+  const { file, bytes: expected } = info;
   const bytes = await readWhole(source, file, expected, signal);
   if (bytes.length < expected)
     throw new EdgeformerError(
       "invalid_model",
       `${file}: ends after ${bytes.length} of its ${expected} bytes`,
     );
-  if (toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))) !== sha256)
-    throw new EdgeformerError(
-      "invalid_model",
-      `${file}: the SHA-256 is not the one in model.json; the file is damaged, copy or convert it again`,
-    );
+  const digest = createDigest?.() ?? wholeDigest(bytes);
+  await digest.update(bytes);
+  await verify(info, digest);
   return bytes;
 }
 
@@ -64,16 +66,15 @@ export async function loadTokenizer(source: ModelSource, signal?: AbortSignal): 
   const { tokenizer, name, chat_template } = await loadManifest(source, signal);
   if (tokenizer === null)
     throw new EdgeformerError("unsupported_model", `${name} has no tokenizer: it takes and gives token ids`);
-  return new ChatTokenizer(await readTable(source, tokenizer, signal), chat_template);
+  return new ChatTokenizer(await readTable({ source, ...given({ signal }) }, tokenizer), chat_template);
 }
 
 /** The tokenizer that a manifest names; undefined where it names none. */
 export async function loadTable(
-  source: ModelSource,
+  options: TableOptions,
   { tokenizer }: Manifest,
-  signal?: AbortSignal,
 ): Promise<Tokenizer | undefined> {
-  return tokenizer === null ? undefined : parseTokenizerTable(await readTable(source, tokenizer, signal));
+  return tokenizer === null ? undefined : parseTokenizerTable(await readTable(options, tokenizer));
 }
 
 /**
@@ -109,7 +110,7 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
   checkLoad(options);
   const manifest = await loadManifest(source, signal);
   const plan = planMemory(manifest, options);
-  const tokenizer = await loadTable(source, manifest, signal);
+  const tokenizer = await loadTable(options, manifest);
   const engine = await loadWeights(options, { model: manifest, plan, parts: manifest.parts });
   const scheduler = new Scheduler(engine.plan, options);
   const stepper = new LocalStepper(scheduler, new EngineStage(engine), options.pause ?? zeroTimeout);

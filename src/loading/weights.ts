@@ -4,26 +4,13 @@ import type { MemoryPlan } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
 import type { ModelLayout } from "../format/layout.ts";
 import type { PartInfo } from "../format/manifest.ts";
-import { toHex } from "../hex.ts";
 import { checkAmplitudes, checkFloats } from "./check-weights.ts";
+import { verify, wholeDigest } from "./digest.ts";
 import type { LoadOptions, StreamingDigest } from "./load-options.ts";
 import { OpenFile } from "./open-file.ts";
 
 /** Parts whose streams are open at once: the one being read, and the next, whose first bytes are on their way. */
 const OPEN_PARTS = 2;
-
-/** The digest of a part that takes it as a whole, where it lies in the image. */
-function wholeDigest(part: Uint8Array<ArrayBuffer>): StreamingDigest {
-  return { update: () => {}, digest: () => crypto.subtle.digest("SHA-256", part) };
-}
-
-async function verify({ file, sha256 }: PartInfo, digest: StreamingDigest): Promise<void> {
-  if (toHex(new Uint8Array(await digest.digest())) !== sha256)
-    throw new EdgeformerError(
-      "invalid_model",
-      `${file}: the SHA-256 is not the one in model.json; the file is damaged, copy or convert it again`,
-    );
-}
 
 /** Reads the parts one after another into their places, the next one's stream open before the last has ended. */
 class PartsLoader {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { beforeAll, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Engine } from "../../src/engine/engine.ts";
 import { EdgeformerError, fetchSource, type LoadOptions, loadModel, loadTokenizer } from "../../src/index.ts";
 import { bundledModel, engineModule, openModel } from "../../src/node/index.ts";
@@ -125,6 +125,31 @@ describe("the tokenizer", () => {
     const json = new TextEncoder().encode(JSON.stringify({ ...manifest, tokenizer: null }));
     const error = await failure(loadTokenizer(new FakeSource(new Map(files).set("model.json", json))));
     expect(error.code).toBe("unsupported_model");
+  });
+});
+
+describe("a page that is no secure context, whose browser has no crypto.subtle,", () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  test("is told what to do, and reads no weights", async () => {
+    vi.stubGlobal("crypto", { getRandomValues: crypto.getRandomValues.bind(crypto) });
+    const source = new FakeSource(files);
+    const error = await failure(load({ source }));
+    expect(error.code).toBe("unsupported_runtime");
+    expect(error.message).toMatch(/https.*`digest`/);
+    expect(source.record.some((line) => line.includes("weights"))).toBe(false);
+    expect(source.stillOpen).toEqual(new Set());
+  });
+
+  test("loads with a digest of its own, and refuses what is wrong by it", async () => {
+    vi.stubGlobal("crypto", { getRandomValues: crypto.getRandomValues.bind(crypto) });
+    const digest = () => {
+      const hash = createHash("sha256");
+      return { update: (bytes: Uint8Array) => void hash.update(bytes), digest: () => hash.digest() };
+    };
+    expect(await textOf({ source: new FakeSource(files), digest })).toBe(expected);
+    const damaged = new Map(files).set("tokenizer.bin", flipped(files.get("tokenizer.bin")!, 1000));
+    expect((await failure(load({ source: new FakeSource(damaged), digest }))).message).toContain("SHA-256");
   });
 });
 

@@ -1,13 +1,26 @@
 // An AssemblyScript entry compiled together with the engine's sources, for what index.ts keeps to itself.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The module of an entry that imports from "./assembly/…", compiled as the release build is. */
 export async function compileKernels(entry: string): Promise<Uint8Array<ArrayBuffer>> {
   let binary: Uint8Array<ArrayBuffer> | undefined;
   const { error, stderr } = await asc.main(
-    ["kernels.ts", "--config", "asconfig.json", "--target", "release", "--outFile", "kernels.wasm"],
+    [
+      "kernels.ts",
+      "--baseDir",
+      ROOT,
+      "--config",
+      "asconfig.json",
+      "--target",
+      "release",
+      "--outFile",
+      "kernels.wasm",
+    ],
     {
       readFile: (name, directory) => {
         if (name === "kernels.ts") return entry;
