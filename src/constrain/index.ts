@@ -4,16 +4,6 @@
  * @module edgeformer/constrain
  */
 
-export { type CallPiece, CallReader } from "./call-reader.ts";
-export {
-  CALL_ARGUMENTS,
-  CALL_CLOSE,
-  CALL_NAME,
-  CALL_OPEN,
-  type CallableFunction,
-  type CallOptions,
-  constrainCalls,
-} from "./calls.ts";
 export { type ConstraintOptions, type ConstraintSource, compileConstraint } from "./compile.ts";
 export type { Constraint, MatcherOptions } from "./constraint.ts";
 export type { Matcher } from "./matcher.ts";

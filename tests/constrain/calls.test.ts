@@ -4,9 +4,9 @@ import {
   type CallOptions,
   type CallPiece,
   CallReader,
-  compileConstraint,
   constrainCalls,
-} from "../../src/constrain/index.ts";
+} from "../../src/constrain/calls/index.ts";
+import { compileConstraint } from "../../src/constrain/index.ts";
 import { allowed, allows, END, tokenizer } from "./tokens.ts";
 
 /** In place of a JSON Schema, so that this is about what stands around the arguments. */

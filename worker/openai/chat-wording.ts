@@ -1,4 +1,4 @@
-import { type CallPiece, CallReader } from "../../src/constrain/index.ts";
+import { type CallPiece, CallReader } from "../../src/constrain/calls/index.ts";
 import type { FinishReason, Tokenizer } from "../../src/index.ts";
 import type {
   ChatChoiceShape,

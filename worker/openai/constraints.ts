@@ -1,7 +1,8 @@
 // What a request's answer is held to, compiled. Compiled constraints are kept, because requests of one program ask for the
 // same few again and again.
 
-import { type Constraint, compileConstraint, constrainCalls } from "../../src/constrain/index.ts";
+import { constrainCalls } from "../../src/constrain/calls/index.ts";
+import { type Constraint, compileConstraint } from "../../src/constrain/index.ts";
 import { EdgeformerError, type Tokenizer } from "../../src/index.ts";
 import { invalidField } from "../errors.ts";
 import type { ConstraintFields } from "./constraint-schema.ts";

@@ -1,7 +1,7 @@
 // Tools, calls and what came of them, as a chat template is told. A template that knows of tools gets them as Hugging Face's
 // do; for one that does not, they are written into the messages' texts.
 
-import { CALL_ARGUMENTS, CALL_CLOSE, CALL_NAME, CALL_OPEN } from "../../src/constrain/index.ts";
+import { CALL_ARGUMENTS, CALL_CLOSE, CALL_NAME, CALL_OPEN } from "../../src/constrain/calls/index.ts";
 import type { Message } from "./chat-schema.ts";
 import type { Tool } from "./tools-schema.ts";
 

@@ -1,4 +1,4 @@
-import { CALL_ARGUMENTS, CALL_CLOSE, CALL_NAME, CALL_OPEN } from "./calls.ts";
+import { CALL_ARGUMENTS, CALL_CLOSE, CALL_NAME, CALL_OPEN } from "./call-constraint.ts";
 
 /** What a text that `constrainCalls` holds says, piece by piece. */
 export type CallPiece =

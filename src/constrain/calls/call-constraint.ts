@@ -8,9 +8,9 @@
 //
 // Around the arguments everything but one white space here and there is laid down; the arguments are a constraint's.
 
-import { EdgeformerError } from "../errors.ts";
-import { Constraint } from "./constraint.ts";
-import type { Inside, State } from "./state.ts";
+import { EdgeformerError } from "../../errors.ts";
+import { Constraint } from "../constraint.ts";
+import type { Inside, State } from "../state.ts";
 
 /** What begins and ends a call, or a list of calls. */
 export const CALL_OPEN = "<tool_call>";
