@@ -5,8 +5,7 @@ import { excerpt } from "../excerpt.ts";
 import { Budget, MAX_WORK } from "./budget.ts";
 import { Constraint } from "./constraint.ts";
 import { type Language, Languages } from "./language/language.ts";
-import { languageOfPattern } from "./language/pattern.ts";
-import { PatternError } from "./language/pattern-syntax.ts";
+import { languageOfPattern, PatternError } from "./language/pattern.ts";
 import { TextStates } from "./language/text-state.ts";
 
 const MAX_CHOICES = 10_000;
@@ -24,29 +23,25 @@ export function compileChoice(choice: unknown): Constraint {
   if (choice.reduce((sum, text) => sum + text.length, 0) > MAX_CHOICE_UNITS)
     invalid("choice", `has more than ${MAX_CHOICE_UNITS} characters`);
   if (choice.includes("")) invalid("choice", "has an empty string, which no token writes");
-  const budget = new Budget(MAX_WORK, "choice");
-  const languages = new Languages(budget);
-  return begin(languages, languages.strings(choice), budget, choice);
+  return constrain("choice", (languages) => languages.strings(choice), choice);
 }
 
 export function compileRegex(regex: unknown): Constraint {
   if (typeof regex !== "string") invalid("regex", "must be a string");
-  const budget = new Budget(MAX_WORK, "regex");
-  const languages = new Languages(budget);
-  let language: Language;
   try {
-    language = languageOfPattern(languages, regex, true);
+    return constrain("regex", (languages) => languageOfPattern(languages, regex, true));
   } catch (error) {
     if (error instanceof PatternError) invalid("regex", `${excerpt(regex)} ${error.message}`);
     throw error;
   }
-  return begin(languages, language, budget);
 }
 
-function begin(languages: Languages, language: Language, budget: Budget, choices?: string[]): Constraint {
-  const states = new TextStates(languages, false);
-  const state = states.begin([{ language, least: 0, most: Infinity, origin: 0 }]);
-  if (!state) invalid(budget.param, "allows no text");
+function constrain(param: string, make: (languages: Languages) => Language, choices?: string[]): Constraint {
+  const budget = new Budget(MAX_WORK, param);
+  const languages = new Languages(budget);
+  const language = make(languages);
+  const state = new TextStates(languages, false).begin([{ language, least: 0, most: Infinity, origin: 0 }]);
+  if (!state) invalid(param, "allows no text");
   budget.release();
   return new Constraint(() => state, choices);
 }

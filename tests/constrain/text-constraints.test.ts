@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { compileConstraint } from "../../src/constrain/index.ts";
+import { type Constraint, compileConstraint } from "../../src/constrain/index.ts";
+import { reads } from "./fuzz.ts";
 import { tiny } from "./tiny-tokenizer.ts";
 import { accepts, allowed, END, random, tokenizer, wander, write } from "./tokens.ts";
 
@@ -84,6 +85,8 @@ const PATTERNS: [pattern: string, characters: string][] = [
   ["a$|ab", "ab"],
   ["()a?|b+?", "ab"],
   ["[a-]b", "a-b"],
+  // What may be empty stands before what depends on whether the text has begun.
+  ["(?:.a)?(?!^|c).?", "abc"],
 ];
 
 describe("regex", () => {
@@ -98,6 +101,45 @@ describe("regex", () => {
         text += letters[Math.floor(next() * letters.length)];
       expect(accepts(constraint, text), text).toBe(expected.test(text));
     }
+  });
+
+  test("random patterns allow what ECMA-262 says", () => {
+    const next = random(5);
+    const pick = (from: readonly string[]) => from[Math.floor(next() * from.length)]!;
+    const pattern = (depth: number): string => {
+      const kind = depth === 0 ? 0 : next();
+      if (kind < 0.3) return pick(["a", "b", "[ab]", "[^a]", ".", "é", "\\d", "\\w", "", "^", "$"]);
+      if (kind < 0.55) return pattern(depth - 1) + pattern(depth - 1);
+      if (kind < 0.7) return `(${pattern(depth - 1)}|${pattern(depth - 1)})`;
+      if (kind < 0.9)
+        return `(?:${pattern(depth - 1)})${pick(["*", "+", "?", "{2}", "{0,2}", "{1,3}", "{2,}"])}`;
+      return `(?${pick(["=", "!"])}${pattern(depth - 1)})`;
+    };
+    let [taken, matched] = [0, 0];
+    for (let i = 0; i < 600; i++) {
+      const regex = pattern(5);
+      const expected = new RegExp(`^(?:${regex})$`, "u");
+      const texts = Array.from({ length: 20 }, () =>
+        Array.from({ length: Math.floor(next() * 7) }, () => pick(["a", "b", "c", "é", "1"])).join(""),
+      );
+      let constraint: Constraint;
+      try {
+        constraint = compileConstraint({ regex });
+      } catch (error) {
+        expect((error as Error).message, regex).toMatch(/repeats an assertion|allows no text/);
+        if ((error as Error).message.includes("allows no text"))
+          for (const text of texts) expect(expected.test(text), `${regex} on ${text}`).toBe(false);
+        continue;
+      }
+      taken++;
+      for (const text of texts) {
+        const isMatch = reads(constraint, text);
+        expect(isMatch, `${regex} on ${text}`).toBe(expected.test(text));
+        if (isMatch) matched++;
+      }
+    }
+    expect(taken).toBeGreaterThan(300);
+    expect(matched).toBeGreaterThan(500);
   });
 
   test.each(PATTERNS)("whatever %s allows leads to an end", (pattern) => {

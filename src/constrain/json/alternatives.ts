@@ -4,8 +4,7 @@
 import { excerpt } from "../../excerpt.ts";
 import type { Budget } from "../budget.ts";
 import { type Language, type Languages, NOTHING } from "../language/language.ts";
-import { languageOfPattern } from "../language/pattern.ts";
-import { PatternError } from "../language/pattern-syntax.ts";
+import { languageOfPattern, PatternError } from "../language/pattern.ts";
 import type { TextStates } from "../language/text-state.ts";
 import { ArrayRules } from "./array-rules.ts";
 import { type Assertion, held, Keywords, only, type Reading } from "./assertion.ts";

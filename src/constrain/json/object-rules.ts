@@ -296,7 +296,7 @@ export class ObjectState {
 
 /** All words of a language if they are at most so many. */
 export function wordsOf(tools: WordTools, language: Language, most: number): string[] | undefined {
-  if (language === ALL || (language.plain && language.lengths.longest === Infinity)) return undefined;
+  if (language === ALL || language.lengths?.longest === Infinity) return undefined;
   const words: string[] = [];
   const visit = (at: Language, word: string): boolean => {
     if (at.nullable && words.push(word) > most) return false;

@@ -1,226 +1,78 @@
-// Languages of texts as expressions with union, intersection and complement. An expression is its own automaton: what
-// may follow a character is again an expression, its derivative (Brzozowski 1964), and equal ones are one object.
+// Languages of texts as expressions with union and complement. An expression is its own automaton: what may follow a
+// character is again an expression, its derivative (Brzozowski 1964), and equal ones are one object. What two languages
+// have in common is what is in neither's complement (De Morgan).
 
 import type { Budget } from "../budget.ts";
-import { type CharacterClass, contains, EVERYTHING, intersection, union } from "./classes.ts";
+import { type CharacterClass, EVERYTHING, joined, LAST_POINT, type Range, union } from "./classes.ts";
+import {
+  ALL,
+  ANY,
+  EMPTY,
+  Language,
+  NOTHING,
+  type Shape,
+  type StringSet,
+  type Transitions,
+} from "./expression.ts";
 
-/** Strings in the order of their UTF-16 units, so that those with a common beginning are neighbours. */
-export type SortedStrings = readonly string[];
+export { ALL, ANY, EMPTY, Language, NOTHING } from "./expression.ts";
 
-export type Shape =
-  | { kind: "nothing" | "empty" }
-  | { kind: "class"; set: CharacterClass }
-  | { kind: "sequence"; head: Language; tail: Language }
-  | { kind: "union" | "intersection"; parts: readonly Language[] }
-  | { kind: "complement"; inner: Language }
-  | { kind: "repeat"; inner: Language; least: number; most: number }
-  /** What is left, behind `depth` units, of the strings from `low` to before `high`. */
-  | { kind: "strings"; strings: SortedStrings; low: number; high: number; depth: number };
+/** Where no text goes on: half of a surrogate pair, and what lies behind the last character. */
+const GAPS = new Set([0xd800, LAST_POINT + 1]);
+const BORDERS = [0, 0xd800, 0xe000, LAST_POINT + 1];
 
-/** What may follow, by the next character: from `starts[i]` to before `starts[i + 1]` it is `targets[i]`. */
-export interface Transitions {
-  starts: readonly number[];
-  targets: readonly Language[];
-}
-
-let count = 0;
-
-export class Language {
-  readonly id = ++count;
-  readonly shape: Shape;
-  /** Whether the empty text belongs to it. */
-  readonly nullable: boolean;
-  /** Built without intersection and complement: then it is not empty, and its lengths are exact. */
-  readonly plain: boolean;
-  transitions: Transitions | undefined;
-  /** Whether it holds any text, once that is known. */
-  alive: boolean | undefined;
-  #lengths: Lengths | undefined;
-
-  constructor(shape: Shape) {
-    this.shape = shape;
-    this.nullable = isNullable(shape);
-    this.plain = isPlain(shape);
-    if (shape.kind === "nothing") this.alive = false;
-    else if (this.plain || this.nullable) this.alive = true;
+/** A table of what begins where. Of two that begin at the same place the second counts. */
+function tableOf(entries: readonly (readonly [start: number, target: Language])[]): Transitions {
+  const starts: number[] = [];
+  const targets: Language[] = [];
+  for (const [start, target] of entries) {
+    if (starts.at(-1) === start) targets.length = --starts.length;
+    if (targets.at(-1) === target) continue;
+    starts.push(start);
+    targets.push(target);
   }
+  return { starts, targets };
+}
 
-  /** Of its texts; exact if it is plain. */
-  get lengths(): Lengths {
-    return (this.#lengths ??= lengthsOf(this.shape));
+/** Index of the range that holds a code point. */
+export function rangeOf(starts: readonly number[], point: number): number {
+  let [low, high] = [0, starts.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (starts[middle]! <= point) low = middle;
+    else high = middle - 1;
   }
+  return low;
 }
 
-/** In characters. */
-interface Lengths {
-  shortest: number;
-  longest: number;
-  /** `shortest` of whatever may follow is never above this. */
-  deepest: number;
-  /** All lengths, as ranges; undefined if they are many. */
-  spans: readonly Span[] | undefined;
+/** What a language begins with, and what comes behind that. */
+function split(language: Language): [head: Language, tail: Language] {
+  const { shape } = language;
+  return shape.kind === "sequence" ? [shape.head, shape.tail] : [language, EMPTY];
 }
 
-type Span = readonly [from: number, to: number];
-
-const MAX_SPANS = 64;
-
-/** Ranges in any order as few ranges in order; undefined if they are many. */
-function joinSpans(spans: readonly Span[]): Span[] | undefined {
-  const joined: [number, number][] = [];
-  for (const [from, to] of [...spans].sort((a, b) => a[0] - b[0])) {
-    const last = joined.at(-1);
-    if (last && from <= last[1] + 1) last[1] = Math.max(last[1], to);
-    else joined.push([from, to]);
-  }
-  return joined.length <= MAX_SPANS ? joined : undefined;
+/** How often a language has which other one: once itself, where it repeats nothing. */
+function counted(language: Language): { inner: Language; least: number; most: number } {
+  const { shape } = language;
+  return shape.kind === "repeat" ? shape : { inner: language, least: 1, most: 1 };
 }
 
-function addSpans(a: readonly Span[] | undefined, b: readonly Span[] | undefined): Span[] | undefined {
-  return a && b && joinSpans(a.flatMap(([from, to]) => b.map(([f, t]): Span => [from + f, to + t])));
+function addTo<K, V>(groups: Map<K, V[]>, key: K, value: V): void {
+  const group = groups.get(key);
+  if (group) group.push(value);
+  else groups.set(key, [value]);
 }
-
-/** Lengths of `least` to `most` texts one after the other. */
-function repeatSpans(spans: readonly Span[] | undefined, least: number, most: number): Span[] | undefined {
-  if (spans?.length !== 1) return undefined;
-  const [from, to] = spans[0]!;
-  const out: Span[] = [];
-  for (let turns = least; turns <= most && out.length <= MAX_SPANS; turns++) {
-    // From here on there are no gaps.
-    if ((turns + 1) * from <= turns * to + 1)
-      return joinSpans([...out, [turns * from, to === 0 ? 0 : most * to]]);
-    out.push([turns * from, turns * to]);
-  }
-  return joinSpans(out);
-}
-
-function isNullable(shape: Shape): boolean {
-  switch (shape.kind) {
-    case "empty":
-      return true;
-    case "sequence":
-      return shape.head.nullable && shape.tail.nullable;
-    case "union":
-      return shape.parts.some(({ nullable }) => nullable);
-    case "intersection":
-      return shape.parts.every(({ nullable }) => nullable);
-    case "complement":
-      return !shape.inner.nullable;
-    case "repeat":
-      return shape.least === 0;
-    case "strings":
-      return shape.strings[shape.low]!.length === shape.depth;
-    default:
-      return false;
-  }
-}
-
-function isPlain(shape: Shape): boolean {
-  switch (shape.kind) {
-    case "intersection":
-    case "complement":
-      return false;
-    case "sequence":
-      return shape.head.plain && shape.tail.plain;
-    case "union":
-      return shape.parts.every(({ plain }) => plain);
-    case "repeat":
-      return shape.inner.plain;
-    default:
-      return true;
-  }
-}
-
-function lengthsOf(shape: Shape): Lengths {
-  switch (shape.kind) {
-    case "nothing":
-      return { shortest: Infinity, longest: 0, deepest: 0, spans: [] };
-    case "empty":
-      return { shortest: 0, longest: 0, deepest: 0, spans: [[0, 0]] };
-    case "class":
-      return { shortest: 1, longest: 1, deepest: 1, spans: [[1, 1]] };
-    case "sequence": {
-      const [head, tail] = [shape.head.lengths, shape.tail.lengths];
-      return {
-        shortest: head.shortest + tail.shortest,
-        longest: head.longest + tail.longest,
-        deepest: head.deepest + tail.deepest,
-        spans: addSpans(head.spans, tail.spans),
-      };
-    }
-    case "union": {
-      const lengths = shape.parts.map((part) => part.lengths);
-      return {
-        shortest: Math.min(...lengths.map(({ shortest }) => shortest)),
-        longest: Math.max(...lengths.map(({ longest }) => longest)),
-        deepest: Math.max(...lengths.map(({ deepest }) => deepest)),
-        spans: lengths.every(({ spans }) => spans)
-          ? joinSpans(lengths.flatMap(({ spans }) => spans!))
-          : undefined,
-      };
-    }
-    case "intersection":
-    case "complement":
-      return { shortest: 0, longest: Infinity, deepest: Infinity, spans: undefined };
-    case "repeat": {
-      const { least, most } = shape;
-      const { shortest, longest, deepest, spans } = shape.inner.lengths;
-      return {
-        shortest: shortest * least,
-        longest: longest === 0 ? 0 : longest * most,
-        deepest: deepest + shortest * least,
-        spans: repeatSpans(spans, least, most),
-      };
-    }
-    case "strings": {
-      const { strings, low, high, depth } = shape;
-      const all = new Set<number>();
-      for (let i = low; i < high; i++) all.add(characters(strings[i]!, depth));
-      const longest = Math.max(...all);
-      return {
-        shortest: Math.min(...all),
-        longest,
-        deepest: longest,
-        spans: joinSpans([...all].map((length): Span => [length, length])),
-      };
-    }
-  }
-}
-
-function wellFormed(text: string): string {
-  return text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
-}
-
-/** Characters of a text from a unit on. */
-function characters(text: string, from: number): number {
-  let length = 0;
-  for (let i = from; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit < 0xdc00 || unit > 0xdfff) length++;
-  }
-  return length;
-}
-
-export const NOTHING = new Language({ kind: "nothing" });
-export const EMPTY = new Language({ kind: "empty" });
-const ANY = new Language({ kind: "class", set: EVERYTHING });
-/** All texts. */
-export const ALL = new Language({ kind: "repeat", inner: ANY, least: 0, most: Infinity });
 
 /** Makes expressions, each once. Sharing saves work and memory; nothing depends on it. */
 export class Languages {
-  readonly #known = new Map<string, Language>();
-  /** Numbers of the sets of strings that are in use. */
-  readonly #sets = new Map<SortedStrings, number>();
   readonly #budget: Budget | undefined;
+  readonly #known = new Map<string, Language>();
+  /** By what is in them. */
+  readonly #sets = new Map<string, StringSet>();
 
-  /** @param budget counts the derivatives that are taken and the expressions that are made */
+  /** @param budget counts what is joined and derived */
   constructor(budget?: Budget) {
     this.#budget = budget;
-  }
-
-  get size(): number {
-    return this.#known.size;
   }
 
   clear(): void {
@@ -230,36 +82,32 @@ export class Languages {
 
   #share(key: string, shape: Shape): Language {
     let found = this.#known.get(key);
-    if (!found) {
-      this.#budget?.spend(2 + (key.length >> 5));
-      this.#known.set(key, (found = new Language(shape)));
-    }
+    if (!found) this.#known.set(key, (found = new Language(shape)));
     return found;
   }
 
-  characters(set: CharacterClass): Language {
+  /** One character, of these. */
+  characters(ranges: readonly Range[]): Language {
+    const set = union(ranges);
     if (set.length === 0) return NOTHING;
-    if (set.length === 4 && set[0] === 0 && set[1] === 0xd7ff && set[3] === EVERYTHING[3]) return ANY;
-    return this.#share(`c${set.join()}`, { kind: "class", set });
-  }
-
-  /** Exactly this text. */
-  text(text: string): Language {
-    return text === "" ? EMPTY : this.strings([text]);
+    const key = set.join();
+    return key === EVERYTHING.join() ? ANY : this.#share(`c${key}`, { kind: "class", set });
   }
 
   /** These texts; they need not be sorted, nor different. Lone surrogates count as U+FFFD. */
   strings(texts: readonly string[]): Language {
-    const strings = [...new Set(texts.map(wellFormed))].sort((a, b) => (a < b ? -1 : 1));
-    return this.#strings(strings, 0, strings.length, 0);
+    const all = new Set(texts.map(wellFormed));
+    const sorted = [...all].sort((a, b) => (a < b ? -1 : 1));
+    const key = JSON.stringify(sorted);
+    let set = this.#sets.get(key);
+    if (!set) this.#sets.set(key, (set = { id: this.#sets.size, all, sorted }));
+    return this.#strings(set, 0, sorted.length, 0);
   }
 
-  #strings(strings: SortedStrings, low: number, high: number, depth: number): Language {
+  #strings(set: StringSet, low: number, high: number, depth: number): Language {
     if (low >= high) return NOTHING;
-    if (high - low === 1 && strings[low]!.length === depth) return EMPTY;
-    let set = this.#sets.get(strings);
-    if (set === undefined) this.#sets.set(strings, (set = this.#sets.size));
-    return this.#share(`s${set}:${low}:${high}:${depth}`, { kind: "strings", strings, low, high, depth });
+    if (high - low === 1 && set.sorted[low]!.length === depth) return EMPTY;
+    return this.#share(`s${set.id}:${low}:${high}:${depth}`, { kind: "strings", set, low, high, depth });
   }
 
   sequence(head: Language, tail: Language): Language {
@@ -278,105 +126,73 @@ export class Languages {
     if (least === 1 && most === 1) return inner;
     if (inner === ANY && least === 0 && most === Infinity) return ALL;
     const { shape } = inner;
-    if (shape.kind === "repeat" && shape.least <= 1 && shape.most === Infinity && most > 0 && least <= 1)
-      return this.repeat(shape.inner, Math.min(shape.least, least), Infinity);
+    if (shape.kind === "repeat" && shape.least <= 1 && least <= 1)
+      return this.repeat(shape.inner, shape.least * least, shape.most * most);
     // A text that an empty turn completes needs no turn at all.
     const from = inner.nullable ? 0 : least;
     return this.#share(`*${inner.id},${from},${most}`, { kind: "repeat", inner, least: from, most });
   }
 
-  union(parts: readonly Language[]): Language {
+  union(languages: readonly Language[]): Language {
     const flat = new Set<Language>();
-    let set: CharacterClass = [];
+    const sets: CharacterClass[] = [];
     const add = (part: Language): void => {
       if (part.shape.kind === "union") part.shape.parts.forEach(add);
-      else if (part.shape.kind === "class")
-        set = set.length === 0 ? part.shape.set : union(set, part.shape.set);
+      else if (part.shape.kind === "class") sets.push(part.shape.set);
       else if (part !== NOTHING) flat.add(part);
     };
-    parts.forEach(add);
-    if (set.length > 0) flat.add(this.characters(set));
-    if (flat.has(ALL)) return ALL;
-    const joined = flat.size > 1 ? this.#joinCounts([...flat]) : [...flat];
-    const nullable = joined.some((part) => part !== EMPTY && part.nullable);
-    const kept = (nullable ? joined.filter((part) => part !== EMPTY) : joined).sort((a, b) => a.id - b.id);
-    if (kept.length === 0) return NOTHING;
-    if (kept.length === 1) return kept[0]!;
-    return this.#share(`|${kept.map(({ id }) => id).join()}`, { kind: "union", parts: kept });
+    languages.forEach(add);
+    if (sets.length > 0) flat.add(this.characters(sets.flat()));
+    this.#budget?.spend(flat.size);
+    const isAll = ({ shape }: Language) => shape.kind === "complement" && flat.has(shape.inner);
+    if (flat.has(ALL) || [...flat].some(isAll)) return ALL;
+    const isEmptyExtra = [...flat].some((part) => part !== EMPTY && part.nullable);
+    if (isEmptyExtra) flat.delete(EMPTY);
+    const parts = (flat.size > 1 ? this.#joinCounts(this.#factor(flat)) : [...flat]).sort(
+      (a, b) => a.id - b.id,
+    );
+    if (parts.length === 0) return NOTHING;
+    if (parts.length === 1) return parts[0]!;
+    return this.#share(`|${parts.map(({ id }) => id).join()}`, { kind: "union", parts });
   }
 
-  /** Joins x{a,b}y and x{c,d}y, where x is one character: otherwise /.*a.{0,999}/ has a part for each a that was read. */
-  #joinCounts(parts: Language[]): Language[] {
-    const groups = new Map<string, { inner: Language; tail: Language; spans: [number, number][] }>();
-    const out: Language[] = [];
+  /** Joins xy and xz to x(y|z): otherwise nested counts have a part for each way in which a text may be counted. */
+  #factor(parts: Iterable<Language>): Language[] {
+    const groups = new Map<Language, Language[]>();
+    for (const part of parts) addTo(groups, split(part)[0], part);
+    return [...groups].map(([head, group]) =>
+      group.length === 1 ? group[0]! : this.sequence(head, this.union(group.map((part) => split(part)[1]))),
+    );
+  }
+
+  /** Joins x{1,3}y and x{2,5}y to x{1,5}y: otherwise /.*a.{0,999}/ has a part for each a that was read. */
+  #joinCounts(parts: Iterable<Language>): Language[] {
+    const groups = new Map<string, Language[]>();
     for (const part of parts) {
-      const { shape } = part;
-      const head = shape.kind === "sequence" ? shape.head : part;
-      const tail = shape.kind === "sequence" ? shape.tail : EMPTY;
-      const repeat =
-        head.shape.kind === "repeat"
-          ? head.shape
-          : head.shape.kind === "class"
-            ? { inner: head, least: 1, most: 1 }
-            : undefined;
-      if (repeat?.inner.shape.kind !== "class") out.push(part);
-      else {
-        const key = `${repeat.inner.id},${tail.id}`;
-        const group = groups.get(key);
-        if (group) group.spans.push([repeat.least, repeat.most]);
-        else groups.set(key, { inner: repeat.inner, tail, spans: [[repeat.least, repeat.most]] });
-      }
+      const [head, tail] = split(part);
+      addTo(groups, `${counted(head).inner.id},${tail.id}`, part);
     }
-    for (const { inner, tail, spans } of groups.values()) {
-      const bare = out.indexOf(tail);
-      if (bare !== -1) {
-        out.splice(bare, 1);
-        spans.push([0, 0]);
-      }
-      spans.sort((a, b) => a[0] - b[0]);
-      let [least, most] = spans[0]!;
-      const push = () => out.push(this.sequence(this.repeat(inner, least, most), tail));
-      for (const [from, to] of spans.slice(1)) {
-        if (from <= most + 1) most = Math.max(most, to);
-        else {
-          push();
-          [least, most] = [from, to];
-        }
-      }
-      push();
-    }
-    return [...new Set(out)];
-  }
-
-  intersection(parts: readonly Language[]): Language {
-    const flat = new Set<Language>();
-    let set: CharacterClass | undefined;
-    const add = (part: Language): void => {
-      if (part.shape.kind === "intersection") part.shape.parts.forEach(add);
-      else if (part.shape.kind === "class") set = set ? intersection(set, part.shape.set) : part.shape.set;
-      else if (part !== ALL) flat.add(part);
-    };
-    parts.forEach(add);
-    if (set) flat.add(this.characters(set));
-    if (flat.has(NOTHING)) return NOTHING;
-    for (const part of flat)
-      if (part.shape.kind === "complement" && flat.has(part.shape.inner)) return NOTHING;
-    const kept = [...flat].sort((a, b) => a.id - b.id);
-    if (kept.length === 0) return ALL;
-    if (kept.length === 1) return kept[0]!;
-    if (flat.has(EMPTY)) return kept.every(({ nullable }) => nullable) ? EMPTY : NOTHING;
-    const listed = kept.find(({ shape }) => shape.kind === "strings");
-    if (listed?.shape.kind === "strings")
-      return this.#filter(
-        listed.shape,
-        kept.filter((part) => part !== listed),
+    return [...groups.values()].flatMap((group) => {
+      if (group.length === 1) return group;
+      const [head, tail] = split(group[0]!);
+      const ranges = group.map((part): [number, number] => {
+        const { least, most } = counted(split(part)[0]);
+        return [least, most];
+      });
+      return joined(ranges).map(([least, most]) =>
+        this.sequence(this.repeat(counted(head).inner, least, most), tail),
       );
-    return this.#share(`&${kept.map(({ id }) => id).join()}`, { kind: "intersection", parts: kept });
+    });
   }
 
-  /** Those of listed texts that are in all the others: a shorter list. */
-  #filter({ strings, low, high, depth }: Shape & { kind: "strings" }, others: Language[]): Language {
-    const texts = strings.slice(low, high).map((text) => text.slice(depth));
+  intersection(languages: readonly Language[]): Language {
+    const listed = languages.find(({ shape }) => shape.kind === "strings");
+    if (listed?.shape.kind !== "strings")
+      return this.complement(this.union(languages.map((language) => this.complement(language))));
+    // Those of listed texts that are in all the others: a shorter list.
+    const { set, low, high, depth } = listed.shape;
+    const texts = set.sorted.slice(low, high).map((text) => text.slice(depth));
+    const others = languages.filter((language) => language !== listed);
     return this.strings(texts.filter((text) => others.every((other) => this.matches(other, text))));
   }
 
@@ -387,82 +203,91 @@ export class Languages {
     return this.#share(`!${inner.id}`, { kind: "complement", inner });
   }
 
-  /** What may follow one character. */
-  derivative(language: Language, point: number): Language {
-    this.#budget?.spend();
-    const { shape } = language;
+  /** What may follow, for every character: the derivatives. */
+  transitions(language: Language): Transitions {
+    return (language.transitions ??= this.#derive(language.shape));
+  }
+
+  #derive(shape: Shape): Transitions {
     switch (shape.kind) {
       case "nothing":
       case "empty":
-        return NOTHING;
-      case "class":
-        return contains(shape.set, point) ? EMPTY : NOTHING;
+        return tableOf([[0, NOTHING]]);
+      case "class": {
+        const entries: [number, Language][] = [[0, NOTHING]];
+        for (const [first, last] of shape.set) entries.push([first, EMPTY], [last + 1, NOTHING]);
+        return tableOf(entries);
+      }
       case "sequence": {
-        const through = this.sequence(this.derivative(shape.head, point), shape.tail);
-        return shape.head.nullable ? this.union([through, this.derivative(shape.tail, point)]) : through;
+        const { head, tail } = shape;
+        return this.#combine(head.nullable ? [head, tail] : [head], ([inHead, inTail]) => {
+          const through = this.sequence(inHead!, tail);
+          return inTail ? this.union([through, inTail]) : through;
+        });
       }
       case "union":
-        return this.union(shape.parts.map((part) => this.derivative(part, point)));
-      case "intersection":
-        return this.intersection(shape.parts.map((part) => this.derivative(part, point)));
+        return this.#combine(shape.parts, (targets) => this.union(targets));
       case "complement":
-        return this.complement(this.derivative(shape.inner, point));
+        return this.#combine([shape.inner], ([target]) => this.complement(target!));
       case "repeat": {
-        if (language === ALL) return ALL;
-        const rest = this.repeat(shape.inner, Math.max(0, shape.least - 1), shape.most - 1);
-        return this.sequence(this.derivative(shape.inner, point), rest);
+        const { inner, least, most } = shape;
+        const rest = this.repeat(inner, Math.max(0, least - 1), most - 1);
+        return this.#combine([inner], ([target]) => this.sequence(target!, rest));
       }
       case "strings": {
-        const { strings, low, high, depth } = shape;
-        const character = String.fromCodePoint(point);
-        const bound = (after: boolean): number => {
-          let [from, to] = [low, high];
-          while (from < to) {
-            const middle = (from + to) >> 1;
-            const part = strings[middle]!.substring(depth, depth + character.length);
-            if (after ? part <= character : part < character) from = middle + 1;
-            else to = middle;
-          }
-          return from;
-        };
-        return this.#strings(strings, bound(false), bound(true), depth + character.length);
+        const { set, low, high, depth } = shape;
+        const ranges: [point: number, from: number, to: number][] = [];
+        for (let i = low; i < high; i++) {
+          const point = set.sorted[i]!.codePointAt(depth);
+          if (point === undefined) continue;
+          if (ranges.at(-1)?.[0] === point) ranges.at(-1)![2]++;
+          else ranges.push([point, i, i + 1]);
+        }
+        ranges.sort((a, b) => a[0] - b[0]);
+        const entries = ranges.flatMap(([point, from, to]): [number, Language][] => [
+          [point, this.#strings(set, from, to, depth + (point > 0xffff ? 2 : 1))],
+          [point + 1, NOTHING],
+        ]);
+        return tableOf([[0, NOTHING], ...entries]);
       }
     }
   }
 
-  /** What may follow, for every character. */
-  transitions(language: Language): Transitions {
-    if (language.transitions) return language.transitions;
-    const cuts = new Set<number>([0, 0xd800, 0xe000]);
-    collectCuts(language, cuts);
-    const sorted = [...cuts].filter((cut) => cut <= 0x10ffff).sort((a, b) => a - b);
-    const starts: number[] = [];
-    const targets: Language[] = [];
-    for (const cut of sorted) {
-      const target = cut === 0xd800 ? NOTHING : this.derivative(language, cut);
-      if (targets.at(-1) === target) continue;
-      starts.push(cut);
-      targets.push(target);
-    }
-    return (language.transitions = { starts, targets });
+  /** The table of what is made from several languages, given what each of them may go on with. */
+  #combine(parts: readonly Language[], make: (targets: readonly Language[]) => Language): Transitions {
+    const tables = parts.map((part) => this.transitions(part));
+    const starts = [...new Set([...BORDERS, ...tables.flatMap((table) => table.starts)])];
+    this.#budget?.spend(starts.length * parts.length);
+    return tableOf(
+      starts
+        .sort((a, b) => a - b)
+        .map((start) => [
+          start,
+          GAPS.has(start)
+            ? NOTHING
+            : make(tables.map((table) => table.targets[rangeOf(table.starts, start)]!)),
+        ]),
+    );
   }
 
-  /** What may follow one character, from the table. */
+  /** What may follow one character. */
   next(language: Language, point: number): Language {
     const { starts, targets } = this.transitions(language);
     return targets[rangeOf(starts, point)]!;
   }
 
   matches(language: Language, text: string): boolean {
+    const { shape } = language;
+    if (shape.kind === "complement") return !this.matches(shape.inner, text);
+    if (shape.kind === "union") return shape.parts.some((part) => this.matches(part, text));
+    if (shape.kind === "strings")
+      return shape.set.all.has(shape.set.sorted[shape.low]!.slice(0, shape.depth) + text);
     let at = language;
-    for (const character of text) {
-      at = this.derivative(at, character.codePointAt(0)!);
-      if (at === NOTHING) return false;
-    }
+    for (const character of text) at = this.next(at, character.codePointAt(0)!);
     return at.nullable;
   }
 
-  /** Whether a language holds any text. Only intersections and complements have to be searched for one. */
+  /** Whether a language holds any text. Only complements have to be searched for one. */
   isAlive(language: Language): boolean {
     if (language.alive !== undefined) return language.alive;
     const from = new Map<Language, Language | undefined>([[language, undefined]]);
@@ -487,43 +312,6 @@ export class Languages {
   }
 }
 
-/** Index of the range that holds a code point. */
-export function rangeOf(starts: readonly number[], point: number): number {
-  let [low, high] = [0, starts.length - 1];
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (starts[middle]! <= point) low = middle;
-    else high = middle - 1;
-  }
-  return low;
-}
-
-/** Code points before which the derivative may change. */
-function collectCuts(language: Language, cuts: Set<number>): void {
-  const { shape } = language;
-  switch (shape.kind) {
-    case "class":
-      for (let i = 0; i < shape.set.length; i += 2) cuts.add(shape.set[i]!).add(shape.set[i + 1]! + 1);
-      break;
-    case "sequence":
-      collectCuts(shape.head, cuts);
-      if (shape.head.nullable) collectCuts(shape.tail, cuts);
-      break;
-    case "union":
-    case "intersection":
-      for (const part of shape.parts) collectCuts(part, cuts);
-      break;
-    case "complement":
-    case "repeat":
-      collectCuts(shape.inner, cuts);
-      break;
-    case "strings": {
-      let last = -1;
-      for (let i = shape.low; i < shape.high; i++) {
-        const point = shape.strings[i]!.codePointAt(shape.depth);
-        if (point !== undefined && point !== last) cuts.add((last = point)).add(point + 1);
-      }
-      break;
-    }
-  }
+function wellFormed(text: string): string {
+  return text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
 }

@@ -3,8 +3,8 @@
 
 import type { Inside, State } from "../state.ts";
 import { Steps } from "../steps.ts";
-import { EVERYTHING } from "./classes.ts";
-import { ALL, type Language, type Languages, rangeOf } from "./language.ts";
+import type { Range } from "./classes.ts";
+import { ALL, ANY, type Language, type Languages, rangeOf } from "./language.ts";
 
 /** One language that a string may belong to, with the characters that it must and may still have. */
 export interface Track {
@@ -17,32 +17,43 @@ export interface Track {
   origin: number;
 }
 
-/** A character that has begun: its code point is from `first` to `last`. */
+/** Digits of a number that have begun: of a code point in UTF-8, or of a UTF-16 unit behind a backslash and a u. */
+interface Digits {
+  kind: "digits";
+  /** Bits of a digit: 6 in UTF-8, 4 in a hexadecimal number. */
+  bits: 6 | 4;
+  /** So many digits more. */
+  left: number;
+  /** The number with zeros for them. */
+  base: number;
+  /** UTF-8: the least code point with so many bytes. */
+  floor: number;
+  /** Behind the first half of a surrogate pair: that half. Otherwise 0. */
+  high: number;
+}
+
+/** A character that has begun. */
 type Open =
   | undefined
-  /** So many bytes more in UTF-8; `base` is the code point with zeros for them, `floor` the least with so many bytes. */
-  | { kind: "bytes"; left: number; base: number; floor: number }
-  /** The same where they make no difference: the tracks are those behind the character. */
+  | Digits
+  /** So many bytes more in UTF-8 that make no difference: the tracks are those behind the character. */
   | { kind: "skip"; left: number }
-  /** Behind a backslash; `high` is the first half of a surrogate pair that has to be completed, or 0. */
-  | { kind: "escape"; high: number }
-  /** So many hexadecimal digits more; `base` is the number with zeros for them. */
-  | { kind: "hex"; left: number; base: number; high: number }
-  /** Behind the first half of a surrogate pair. */
-  | { kind: "pair"; high: number };
+  /** Behind a backslash, and before one; `high` is the first half of a surrogate pair that has to be completed, or 0. */
+  | { kind: "escape" | "pair"; high: number };
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-/** What a letter behind a backslash stands for. */
-const ESCAPES = new Map([
-  [0x22, 0x22],
-  [0x5c, 0x5c],
-  [0x62, 8],
-  [0x66, 12],
-  [0x6e, 10],
-  [0x72, 13],
-  [0x74, 9],
-]);
+const LETTER_U = 0x75;
+/** What a letter behind a backslash stands for, by their code points. */
+const ESCAPES: Record<number, number> = {
+  [QUOTE]: QUOTE,
+  [BACKSLASH]: BACKSLASH,
+  98: 8,
+  102: 12,
+  110: 10,
+  114: 13,
+  116: 9,
+};
 
 /** The least code point with so many bytes behind its first. */
 const FLOORS = [0, 0x80, 0x800, 0x10000];
@@ -51,19 +62,58 @@ const FLOORS = [0, 0x80, 0x800, 0x10000];
  * Characters that may be written as a backslash, a u and a number. Others have one way of being written, so that a
  * schema that says which they are leaves no choice.
  */
-const NUMBERED = [
+const NUMBERED: readonly Range[] = [
   [0, 0x1f],
-  [0x7f, 0x10ffff],
-] as const;
-const ESCAPED = [...NUMBERED, [QUOTE, QUOTE], [BACKSLASH, BACKSLASH]] as const;
+  [0x7f, 0xd7ff],
+  [0xe000, 0x10ffff],
+];
+const ESCAPED: readonly Range[] = [...NUMBERED, [QUOTE, QUOTE], [BACKSLASH, BACKSLASH]];
 
-type Ranges = readonly (readonly [first: number, last: number])[];
+/** What lies in some ranges and from one number to another. */
+function within(ranges: readonly Range[], from: number, to: number): Range[] {
+  return ranges
+    .map(([first, last]): Range => [Math.max(first, from), Math.min(last, to)])
+    .filter(([first, last]) => first <= last);
+}
+
+/** The code points that a number with these digits may be, or begin. */
+function pointsOf({ bits, left, base, floor, high }: Digits): Range[] {
+  const last = base + (1 << (bits * left)) - 1;
+  if (bits === 6) return within([[floor, last]], base, last);
+  const pairs = (half: number) => 0x10000 + ((half - 0xd800) << 10);
+  if (high !== 0)
+    return within([[0xdc00, 0xdfff]], base, last).map(([from, to]) => [
+      pairs(high) + from - 0xdc00,
+      pairs(high) + to - 0xdc00,
+    ]);
+  const halves = within([[0xd800, 0xdbff]], base, last);
+  return [
+    ...within(NUMBERED, base, last),
+    ...halves.map(([from, to]): Range => [pairs(from), pairs(to) + 0x3ff]),
+  ];
+}
+
+/** Where a string stands between two characters. */
+class Place {
+  readonly tracks: readonly Track[];
+  /** What follows is the same for all characters from `starts[i]` to before `starts[i + 1]`. */
+  readonly starts: readonly number[];
+  /** What follows, once that is known: null for nothing. */
+  readonly targets: (Place | null | undefined)[] = [];
+  /** The states that stand here, by what is open. */
+  readonly states = new Map<string, TextState>();
+
+  constructor(tracks: readonly Track[], starts: readonly number[]) {
+    this.tracks = tracks;
+    this.starts = starts;
+  }
+}
 
 /** Makes the states of strings, each once. */
 export class TextStates {
   readonly languages: Languages;
   readonly #quoted: boolean;
-  readonly #known = new Map<string, TextState>();
+  readonly #places = new Map<string, Place>();
 
   /** @param quoted strings of JSON rather than plain text */
   constructor(languages: Languages, quoted: boolean) {
@@ -71,226 +121,193 @@ export class TextStates {
     this.#quoted = quoted;
   }
 
-  get size(): number {
-    return this.#known.size;
-  }
-
   clear(): void {
-    this.#known.clear();
+    this.#places.clear();
   }
 
   /** The state before the first character; undefined if no text is in any of the languages. */
   begin(tracks: readonly Track[]): TextState | undefined {
-    const alive = tracks.map((track) => this.#exact(track)).filter((track) => this.#isAlive(track));
-    return alive.length === 0 ? undefined : this.#share(alive, undefined);
+    return this.#state(this.#place(tracks.map((track) => this.#exact(track)).filter(this.#isAlive)));
   }
 
-  /** The same without bounds that change nothing; where lengths are not known exactly, with bounds in the language. */
+  /** The same without bounds that change nothing; where lengths are not known, with bounds in the language. */
   #exact(track: Track): Track {
-    const { language, origin } = track;
-    const { shortest, longest } = language.lengths;
-    if (language.plain) {
-      return {
-        language,
-        least: track.least <= shortest ? 0 : track.least,
-        most: track.most >= longest ? Infinity : track.most,
-        origin,
-      };
-    }
-    return { language: this.ofLength(language, track.least, track.most), least: 0, most: Infinity, origin };
+    const { language, least, most } = track;
+    const { lengths } = language;
+    if (!lengths)
+      return { ...track, language: this.ofLength(language, least, most), least: 0, most: Infinity };
+    return {
+      ...track,
+      least: least <= lengths.shortest ? 0 : least,
+      most: most >= lengths.longest ? Infinity : most,
+    };
   }
 
   /** Texts of a language that have so many characters. */
   ofLength(language: Language, least: number, most: number): Language {
-    if (least === 0 && most === Infinity) return language;
-    const any = this.languages.characters(EVERYTHING);
-    return this.languages.intersection([language, this.languages.repeat(any, least, most)]);
+    return this.languages.intersection([language, this.languages.repeat(ANY, least, most)]);
   }
 
   /** The same without bounds on what may still come. */
-  unbounded(state: TextState): TextState {
-    if (state.tracks.every(({ most }) => most === Infinity)) return state;
-    return this.#share(
-      state.tracks.map((track) => ({ ...track, most: Infinity })),
-      state.open,
-    );
+  unbounded({ place, open }: TextState): TextState {
+    return this.#state(this.#place(place.tracks.map((track) => ({ ...track, most: Infinity }))), open)!;
   }
 
   /** Behind so many characters, where any may follow. */
-  behind(state: TextState, characters: number): TextState | undefined {
-    if (state.tracks.every(({ least, most }) => least === 0 && most === Infinity)) return state;
-    const tracks = state.tracks
-      .filter(({ most }) => most >= characters)
-      .map((track) => ({
-        ...track,
-        least: Math.max(0, track.least - characters),
-        most: track.most - characters,
-      }));
-    return tracks.length === 0 ? undefined : this.#share(tracks, undefined);
+  behind({ place }: TextState, characters: number): TextState | undefined {
+    return this.#state(this.#advance(place, characters, (language) => language));
   }
 
-  #share(tracks: readonly Track[], open: Open): TextState {
+  /** The place with these tracks; undefined if there are none. */
+  #place(tracks: readonly Track[]): Place | undefined {
+    if (tracks.length === 0) return undefined;
     let key = "";
     for (const { language, least, most, origin } of tracks)
       key += `${language.id},${least},${most},${origin};`;
-    if (open) key += Object.values(open).join();
-    let found = this.#known.get(key);
-    if (!found) this.#known.set(key, (found = new TextState(this, tracks, open)));
+    let found = this.#places.get(key);
+    if (!found) {
+      const starts = tracks.map(({ language }) => this.languages.transitions(language).starts);
+      const all = starts.length === 1 ? starts[0]! : [...new Set(starts.flat())].sort((a, b) => a - b);
+      this.#places.set(key, (found = new Place(tracks, all)));
+    }
     return found;
   }
 
-  #isAlive(track: Track): boolean {
-    const { language, least, most } = track;
+  #state(place: Place | undefined, open?: Open): TextState | undefined {
+    if (!place) return undefined;
+    const key = open ? Object.values(open).join() : "";
+    let found = place.states.get(key);
+    if (!found) place.states.set(key, (found = new TextState(this, place, open)));
+    return found;
+  }
+
+  readonly #isAlive = ({ language, least, most }: Track): boolean => {
     if (most < least || !this.languages.isAlive(language)) return false;
-    if (least === 0 && most === Infinity) return true;
-    const { shortest, longest, spans } = language.lengths;
+    const { lengths } = language;
+    if (!lengths) return true;
+    const { shortest, longest, dense } = lengths;
     if (shortest > most || longest < least) return false;
-    if (shortest >= least || longest <= most) return true;
-    if (spans) return spans.some(([from, to]) => from <= most && to >= least);
+    if (dense || shortest >= least || longest <= most) return true;
     return this.languages.isAlive(this.ofLength(language, least, most));
+  };
+
+  /** The place behind so many characters, given what becomes of each track's language. */
+  #advance({ tracks }: Place, characters: number, next: (language: Language) => Language): Place | undefined {
+    const ahead = tracks.map(
+      ({ language, least, most, origin }): Track => ({
+        language: next(language),
+        least: Math.max(0, least - characters),
+        most: most - characters,
+        origin,
+      }),
+    );
+    return this.#place(ahead.filter(this.#isAlive));
   }
 
-  #behind(track: Track, language: Language): Track | undefined {
-    const behind = {
-      language,
-      least: Math.max(0, track.least - 1),
-      most: track.most - 1,
-      origin: track.origin,
-    };
-    return this.#isAlive(behind) ? behind : undefined;
-  }
-
-  /** The state behind a whole character. */
-  #character(tracks: readonly Track[], point: number): TextState | undefined {
-    const next: Track[] = [];
-    for (const track of tracks) {
-      const behind = this.#behind(track, this.languages.next(track.language, point));
-      if (behind) next.push(behind);
+  /** The place behind a character of a range, by the range's index. */
+  #target(place: Place, range: number): Place | undefined {
+    const point = place.starts[range]!;
+    let target = place.targets[range];
+    if (target === undefined) {
+      target = this.#advance(place, 1, (language) => this.languages.next(language, point)) ?? null;
+      place.targets[range] = target;
     }
-    return next.length === 0 ? undefined : this.#share(next, undefined);
+    return target ?? undefined;
+  }
+
+  /** The state behind a character. */
+  #behind(place: Place, point: number): TextState | undefined {
+    return this.#state(this.#target(place, rangeOf(place.starts, point)));
   }
 
   /** Whether some character of these may come. */
-  #allows(tracks: readonly Track[], ranges: Ranges): boolean {
-    return tracks.some((track) => {
-      const { starts, targets } = this.languages.transitions(track.language);
-      return ranges.some(([first, last]) => {
-        for (let i = rangeOf(starts, first); i < starts.length && starts[i]! <= last; i++)
-          if (this.#behind(track, targets[i]!)) return true;
-        return false;
-      });
+  #allows(place: Place, ranges: readonly Range[]): boolean {
+    const { starts } = place;
+    return ranges.some(([first, last]) => {
+      for (let i = rangeOf(starts, first); i < starts.length && starts[i]! <= last; i++)
+        if (this.#target(place, i)) return true;
+      return false;
     });
   }
 
-  step(state: TextState, byte: number): TextState | undefined {
-    const { tracks, open } = state;
-    if (open === undefined) {
-      if (byte >= 0x80) return this.#lead(tracks, byte);
-      if (!this.#quoted) return this.#character(tracks, byte);
-      if (byte === BACKSLASH) {
-        return this.#allows(tracks, ESCAPED) ? this.#share(tracks, { kind: "escape", high: 0 }) : undefined;
+  step({ place, open }: TextState, byte: number): TextState | undefined {
+    switch (open?.kind) {
+      case undefined: {
+        if (byte >= 0x80) return this.#lead(place, byte);
+        if (this.#quoted && byte === BACKSLASH)
+          return this.#allows(place, ESCAPED) ? this.#state(place, { kind: "escape", high: 0 }) : undefined;
+        if (this.#quoted && (byte < 0x20 || byte === QUOTE)) return undefined;
+        return this.#behind(place, byte);
       }
-      return byte < 0x20 || byte === QUOTE ? undefined : this.#character(tracks, byte);
-    }
-    switch (open.kind) {
-      case "pair":
-        return byte === BACKSLASH ? this.#share(tracks, { kind: "escape", high: open.high }) : undefined;
-      case "bytes":
       case "skip":
-        if ((byte & 0xc0) !== 0x80) return undefined;
-        if (open.kind === "skip")
-          return this.#share(tracks, open.left === 1 ? undefined : { kind: "skip", left: open.left - 1 });
-        return this.#bytes(
-          tracks,
-          open.left - 1,
-          open.base | ((byte & 0x3f) << (6 * (open.left - 1))),
-          open.floor,
-        );
+        if (byte >> 6 !== 2) return undefined;
+        return this.#state(place, open.left === 1 ? undefined : { kind: "skip", left: open.left - 1 });
+      case "pair":
+        return byte === BACKSLASH ? this.#state(place, { kind: "escape", high: open.high }) : undefined;
       case "escape": {
-        if (byte === 0x75) {
-          if (open.high === 0 && !this.#allows(tracks, NUMBERED)) return undefined;
-          return this.#share(tracks, { kind: "hex", left: 4, base: 0, high: open.high });
-        }
-        const point = open.high === 0 ? ESCAPES.get(byte) : undefined;
-        return point === undefined ? undefined : this.#character(tracks, point);
+        if (byte === LETTER_U)
+          return this.#digits(place, {
+            kind: "digits",
+            bits: 4,
+            left: 4,
+            base: 0,
+            floor: 0,
+            high: open.high,
+          });
+        const point = open.high === 0 ? ESCAPES[byte] : undefined;
+        return point === undefined ? undefined : this.#behind(place, point);
       }
-      case "hex": {
-        const digit = Number.parseInt(String.fromCharCode(byte), 16);
-        if (Number.isNaN(digit)) return undefined;
-        return this.#hex(state, open.left - 1, open.base | (digit << (4 * (open.left - 1))), open.high);
+      case "digits": {
+        const digit = digitOf(byte, open.bits);
+        if (digit === undefined) return undefined;
+        const left = open.left - 1;
+        return this.#digits(place, { ...open, left, base: open.base + (digit << (open.bits * left)) });
       }
     }
   }
 
-  #lead(tracks: readonly Track[], byte: number): TextState | undefined {
-    if (byte < 0xc2 || byte > 0xf4) return undefined;
+  /** Behind the first byte of a character in UTF-8 that has several. */
+  #lead(place: Place, byte: number): TextState | undefined {
+    if (byte < 0xc0 || byte > 0xf4) return undefined;
     const left = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
-    return this.#bytes(tracks, left, (byte & (0x3f >> left)) << (6 * left), FLOORS[left]!);
+    const base = (byte & (0x3f >> left)) << (6 * left);
+    return this.#digits(place, { kind: "digits", bits: 6, left, base, floor: FLOORS[left]!, high: 0 });
   }
 
-  #bytes(tracks: readonly Track[], left: number, base: number, floor: number): TextState | undefined {
-    if (left === 0) return this.#character(tracks, base);
-    // Bounds that UTF-8 has: no longer forms, no surrogates, nothing above U+10FFFF.
-    const last = base + (1 << (6 * left)) - 1;
-    const from = Math.max(base, floor);
-    const to = base === 0xd000 && left === 2 ? 0xd7ff : Math.min(last, 0x10ffff);
-    if (from > to || (base >= 0xd800 && base < 0xe000)) return undefined;
-    if (from === base && to === last) {
-      const next = tracks.map((track) => {
-        const { starts, targets } = this.languages.transitions(track.language);
-        const range = rangeOf(starts, from);
-        if (range !== rangeOf(starts, to)) return undefined;
-        return this.#behind(track, targets[range]!) ?? null;
-      });
-      if (!next.includes(undefined)) {
-        const behind = next.filter((track): track is Track => !!track);
-        return behind.length === 0 ? undefined : this.#share(behind, { kind: "skip", left });
-      }
-    }
-    if (!this.#allows(tracks, [[from, to]])) return undefined;
-    return this.#share(tracks, { kind: "bytes", left, base, floor });
-  }
-
-  #hex({ tracks }: TextState, left: number, base: number, high: number): TextState | undefined {
-    const last = base + (1 << (4 * left)) - 1;
-    if (high !== 0) {
-      const [from, to] = [Math.max(base, 0xdc00), Math.min(last, 0xdfff)];
-      if (from > to) return undefined;
-      const points = 0x10000 + ((high - 0xd800) << 10) - 0xdc00;
-      if (left === 0) return this.#character(tracks, points + base);
-      if (!this.#allows(tracks, [[points + from, points + to]])) return undefined;
-      return this.#share(tracks, { kind: "hex", left, base, high });
-    }
-    if (left === 0) {
-      if (base < 0xd800 || base > 0xdfff)
-        return base < 0x20 || base >= 0x7f ? this.#character(tracks, base) : undefined;
-      if (base >= 0xdc00) return undefined;
-    }
-    const ranges = NUMBERED.map(([first, end]): [number, number] => [
-      Math.max(base, first),
-      Math.min(last, end),
-    ]);
-    const [from, to] = [Math.max(base, 0xd800), Math.min(last, 0xdbff)];
-    if (from <= to) ranges.push([0x10000 + ((from - 0xd800) << 10), 0x103ff + ((to - 0xd800) << 10)]);
-    if (!this.#allows(tracks, ranges)) return undefined;
-    return this.#share(tracks, left === 0 ? { kind: "pair", high: base } : { kind: "hex", left, base, high });
+  #digits(place: Place, open: Digits): TextState | undefined {
+    const { bits, left, base } = open;
+    const points = pointsOf(open);
+    if (!points[0]) return undefined;
+    const [first, last] = points[0];
+    if (left === 0 && first === last) return this.#behind(place, first);
+    const range = rangeOf(place.starts, base);
+    if (bits === 6 && first === base && range === rangeOf(place.starts, last))
+      return this.#state(this.#target(place, range), { kind: "skip", left });
+    if (!this.#allows(place, points)) return undefined;
+    return this.#state(place, left === 0 ? { kind: "pair", high: base } : open);
   }
 }
 
+function digitOf(byte: number, bits: 4 | 6): number | undefined {
+  if (bits === 6) return byte >> 6 === 2 ? byte & 0x3f : undefined;
+  const digit = Number.parseInt(String.fromCharCode(byte), 16);
+  return Number.isNaN(digit) ? undefined : digit;
+}
+
 export class TextState implements Inside, State {
-  readonly tracks: readonly Track[];
+  readonly place: Place;
   readonly open: Open;
   readonly #states: TextStates;
   readonly #next = new Steps<TextState>();
   /** If any characters may follow, how many of them. */
   readonly free: number | undefined;
 
-  constructor(states: TextStates, tracks: readonly Track[], open: Open) {
+  constructor(states: TextStates, place: Place, open: Open) {
     this.#states = states;
-    this.tracks = tracks;
+    this.place = place;
     this.open = open;
-    if (open === undefined && tracks.every(({ language }) => language === ALL))
-      this.free = Math.max(...tracks.map(({ most }) => most));
+    if (open === undefined && place.tracks.every(({ language }) => language === ALL))
+      this.free = Math.max(...place.tracks.map(({ most }) => most));
   }
 
   step(byte: number): TextState | undefined {
@@ -304,7 +321,7 @@ export class TextState implements Inside, State {
   }
 
   get mayClose(): boolean {
-    return this.open === undefined && this.tracks.some(isComplete);
+    return this.origins.length > 0;
   }
 
   /** Plain text ends where a string might be closed. */
@@ -314,7 +331,8 @@ export class TextState implements Inside, State {
 
   /** The languages that it belongs to if it ends here, by their place at the beginning. */
   get origins(): number[] {
-    return this.open === undefined ? this.tracks.filter(isComplete).map(({ origin }) => origin) : [];
+    const complete = this.place.tracks.filter(({ language, least }) => least === 0 && language.nullable);
+    return this.open === undefined ? complete.map(({ origin }) => origin) : [];
   }
 
   get unbounded(): TextState {
@@ -326,10 +344,8 @@ export class TextState implements Inside, State {
   }
 
   isFar(characters: number): boolean {
-    return this.tracks.every(({ language, most }) => most >= characters + language.lengths.deepest);
+    return this.place.tracks.every(
+      ({ language, most }) => most === Infinity || most >= characters + language.lengths!.deepest,
+    );
   }
-}
-
-function isComplete({ language, least }: Track): boolean {
-  return least === 0 && language.nullable;
 }
