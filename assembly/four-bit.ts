@@ -47,5 +47,8 @@ export const FOUR_BIT_STEP_BYTES = 48;
 export const STEP_LIMIT = 255;
 /** Largest magnitude of a weight that has a step, in four bits s · u + z whatever the code is. */
 export const INTEGER_LIMIT = 2047;
-/** From this many rows of activations on, weights are expanded to int16 first. */
-export const EXPANDED_ROWS = 8;
+/**
+ * From this many rows of activations on, weights are expanded to int16 first. From memory, 8 rows are 1.25 times as fast
+ * without, 12 rows 1.1 times, 16 rows equally fast.
+ */
+export const EXPANDED_ROWS = 16;
