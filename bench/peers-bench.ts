@@ -1,16 +1,13 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface, type Interface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { machine } from "./measure.ts";
 import { CACHE, modelDirectory } from "./models.ts";
 import { nodeSubject } from "./node.ts";
 import { writeGguf } from "./peers/gguf.ts";
-import { writeOnnx } from "./peers/onnx.ts";
+import { writeGpt2Onnx } from "./peers/onnx-gpt2.ts";
+import { type Command, PeerProcess } from "./peers/process.ts";
 import { PEERS, type PeerName, type PeerResults, type PeerSamples } from "./peers-results.ts";
-import { SHAPES, type Shape } from "./shapes.ts";
+import { prompt, SHAPES, type Shape } from "./shapes.ts";
 import type { Subject } from "./subject.ts";
 
 /** Tokens per second. */
@@ -19,73 +16,40 @@ interface Round {
   decode: number;
 }
 
-/** A peer's process: asked for one measurement after another. */
-class PeerProcess {
-  readonly #child: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-  readonly #reader: Interface;
+/** A prompt of 128 tokens, then 128 greedy ones. */
+async function round(peer: PeerProcess, number: number): Promise<Round> {
+  const { prefillMs, decodeMs } = await peer.run(prompt(128, number), 128);
+  return { prefill: 128e3 / prefillMs, decode: 128e3 / decodeMs };
+}
 
-  private constructor(script: string, args: string[]) {
-    const path = fileURLToPath(new URL(`peers/${script}`, import.meta.url));
-    // Our own script is TypeScript: it needs the loader that this process was started with.
-    const loader = script.endsWith(".ts") ? process.execArgv : [];
-    this.#child = spawn(process.execPath, [...loader, path, ...args], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    this.#reader = createInterface({ input: this.#child.stdout! });
-    this.#lines = this.#reader[Symbol.asyncIterator]();
-  }
+async function commandOf(name: PeerName, shape: Shape): Promise<Command> {
+  const gguf = join(CACHE, `${shape.name}.gguf`);
+  const onnx = join(CACHE, `${shape.name}.onnx`);
+  if (!existsSync(gguf)) await writeGguf(shape, gguf);
+  if (!existsSync(onnx)) writeGpt2Onnx(shape, onnx);
+  const sizes = [shape.layers, shape.heads, shape.width / shape.heads].map(String);
+  const commands: Record<PeerName, Command> = {
+    edgeformer: ["edgeformer.ts", await modelDirectory(shape)],
+    "llama.cpp": ["llama.mjs", gguf],
+    "onnxruntime-node": ["onnxruntime.mjs", "node", onnx, ...sizes],
+    "onnxruntime-web": ["onnxruntime.mjs", "web", onnx, ...sizes],
+    wllama: ["chromium.mjs", "wllama.html", `version=2&model=/.cache/${shape.name}.gguf`],
+  };
+  return commands[name];
+}
 
-  static async start(name: PeerName, shape: Shape): Promise<PeerProcess> {
-    const gguf = join(CACHE, `${shape.name}.gguf`);
-    const onnx = join(CACHE, `${shape.name}.onnx`);
-    if (!existsSync(gguf)) await writeGguf(shape, gguf);
-    if (!existsSync(onnx)) writeOnnx(shape, onnx);
-    const sizes = [shape.layers, shape.heads, shape.width / shape.heads].map(String);
-    const commands: Record<PeerName, [script: string, args: string[]]> = {
-      edgeformer: ["edgeformer.ts", [await modelDirectory(shape)]],
-      "llama.cpp": ["llama.mjs", [gguf]],
-      "onnxruntime-node": ["onnxruntime.mjs", ["node", onnx, ...sizes]],
-      "onnxruntime-web": ["onnxruntime.mjs", ["web", onnx, ...sizes]],
-      wllama: ["wllama.mjs", [gguf]],
-    };
-    return new PeerProcess(...commands[name]);
-  }
-
-  async #answer(): Promise<Round> {
-    for (;;) {
-      const { value, done } = await this.#lines.next();
-      if (done === true) throw new Error("the peer's process ended; its message is above");
-      if (value.startsWith("{")) return JSON.parse(value) as Round;
-    }
-  }
-
-  /** The round that every process does unasked. */
-  first(): Promise<Round> {
-    return this.#answer();
-  }
-
-  round(): Promise<Round> {
-    this.#child.stdin!.write("round\n");
-    return this.#answer();
-  }
-
-  /** Resolves when the process has gone, so that it does not compete with the next one. */
-  async stop(): Promise<void> {
-    const gone = once(this.#child, "exit");
-    this.#child.stdin!.end();
-    await gone;
-    this.#reader.close();
-  }
+/** Starts a peer; a prompt of four tokens touches all its weights. */
+async function start(name: PeerName, shape: Shape): Promise<PeerProcess> {
+  const { peer } = await PeerProcess.start(await commandOf(name, shape));
+  await peer.run(prompt(4), 0);
+  return peer;
 }
 
 async function startPeers(shape: Shape): Promise<[PeerName, PeerProcess][]> {
   const peers: [PeerName, PeerProcess][] = [];
   for (const name of PEERS) {
     if (name === "edgeformer") continue;
-    const peer = await PeerProcess.start(name, shape);
-    await peer.first();
-    peers.push([name, peer]);
+    peers.push([name, await start(name, shape)]);
     console.error(`${name} is ready`);
   }
   return peers;
@@ -97,13 +61,13 @@ async function firstPrompts(shape: Shape, rounds: number): Promise<Record<PeerNa
     PeerName,
     number[]
   >;
-  for (let round = 1; round <= rounds; round++) {
+  for (let number = 1; number <= rounds; number++) {
     for (const name of PEERS) {
-      const peer = await PeerProcess.start(name, shape);
-      samples[name].push((await peer.first()).prefill);
+      const peer = await start(name, shape);
+      samples[name].push((await round(peer, 1)).prefill);
       await peer.stop();
     }
-    console.error(`first prompts: round ${round} of ${rounds}`);
+    console.error(`first prompts: round ${number} of ${rounds}`);
   }
   return samples;
 }
@@ -125,14 +89,14 @@ export async function benchPeers(name: string, rounds: number): Promise<PeerResu
   ) as Record<PeerName, PeerSamples>;
   const bandwidth: number[] = [];
   const started = performance.now();
-  for (let round = 0; round <= rounds; round++) {
+  for (let number = 0; number <= rounds; number++) {
     for (const [name, process] of peers) {
       // The read bandwidth and our own figures are taken again beside each peer, so that they share its clock.
       const read = await subject.run({ kind: "bandwidth" });
       const own = await ownRound(subject);
-      const peer = await process.round();
+      const peer = await round(process, number + 2);
       // The first round warms everything up.
-      if (round === 0) continue;
+      if (number === 0) continue;
       bandwidth.push(read);
       for (const [{ prefill, decode }, into] of [
         [own, samples.edgeformer],
@@ -143,16 +107,10 @@ export async function benchPeers(name: string, rounds: number): Promise<PeerResu
       }
     }
     const seconds = Math.round((performance.now() - started) / 1000);
-    console.error(`round ${round} of ${rounds} (${seconds} s)`);
+    console.error(`round ${number} of ${rounds} (${seconds} s)`);
   }
   for (const [, process] of peers) await process.stop();
   const firstPrompt = await firstPrompts(shape, rounds);
-  const packages = [
-    "onnxruntime-web",
-    "onnxruntime-node",
-    "node-llama-cpp",
-    "@wllama/wllama",
-    "playwright-core",
-  ];
+  const packages = ["onnxruntime-web", "onnxruntime-node", "node-llama-cpp", "wllama-2", "playwright-core"];
   return { machine: machine(packages), rounds, shape: name, bandwidth, peers: samples, firstPrompt };
 }

@@ -51,7 +51,9 @@ function ceiling(value: number): number {
 
 /** Horizontal bars, one below the other, with an upper limit drawn as a dashed line where there is one. */
 export function barChart(title: string, bars: Bar[], limit?: { label: string; value: number }): string {
-  const [left, barWidth, row, top] = [150, 430, 30, 52];
+  const [barWidth, row, top] = [430, 30, 52];
+  // A character is some seven pixels wide.
+  const left = Math.max(150, 20 + 7 * Math.max(...bars.map(({ label }) => label.length)));
   const largest = Math.max(limit?.value ?? 0, ...bars.map(({ value }) => value));
   const x = (value: number) => left + (value / largest) * barWidth;
   const content = bars.flatMap(({ label, value, own }, i) => {

@@ -1,137 +1,11 @@
 // Writes a GPT-2-shaped ONNX decoder with dynamically quantized int8 matrices and a float32 KV cache, random
 // weights, for onnxruntime: what its own quantizer makes of an exported GPT-2.
-// Field numbers from https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
-import { writeFileSync } from "node:fs";
 import { CONTEXT, type Shape } from "../shapes.ts";
+import { attribute, FLOAT, Graph, INT64 } from "./onnx-graph.ts";
 import { RandomBytes } from "./random.ts";
 
-const FLOAT = 1;
-const INT8 = 3;
-const INT64 = 7;
-const OPSET = 17;
-const IR_VERSION = 8;
-
-// ── Protocol buffers: messages are buffers, fields are prefixed with number and wire type ────────────────────
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = BigInt.asUintN(64, BigInt(value));
-  do {
-    bytes.push(Number(rest & 0x7fn) | (rest > 0x7fn ? 0x80 : 0));
-    rest >>= 7n;
-  } while (rest > 0n);
-  return Buffer.from(bytes);
-}
-
-function integer(field: number, value: number): Buffer {
-  return Buffer.concat([varint(field << 3), varint(value)]);
-}
-
-function float(field: number, value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeFloatLE(value);
-  return Buffer.concat([varint((field << 3) | 5), bytes]);
-}
-
-function bytes(field: number, value: Uint8Array | string): Buffer {
-  const content = typeof value === "string" ? Buffer.from(value) : value;
-  return Buffer.concat([varint((field << 3) | 2), varint(content.length), content]);
-}
-
-function message(...fields: Buffer[]): Buffer {
-  return Buffer.concat(fields);
-}
-
-// ── The graph ────────────────────────────────────────────────────────────────────────────────────────────────
-class Graph {
-  readonly #nodes: Buffer[] = [];
-  readonly #initializers: Buffer[] = [];
-  readonly #inputs: Buffer[] = [];
-  readonly #outputs: Buffer[] = [];
-
-  #tensor(name: string, type: number, dims: number[], data: ArrayBufferView): string {
-    const raw = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    this.#initializers.push(
-      message(...dims.map((dim) => integer(1, dim)), integer(2, type), bytes(8, name), bytes(9, raw)),
-    );
-    return name;
-  }
-
-  int8(name: string, dims: number[], data: Int8Array) {
-    return this.#tensor(name, INT8, dims, data);
-  }
-  float32(name: string, dims: number[], data: Float32Array) {
-    return this.#tensor(name, FLOAT, dims, data);
-  }
-  scalar(name: string, value: number) {
-    return this.float32(name, [], Float32Array.of(value));
-  }
-  int64(name: string, values: number[]) {
-    return this.#tensor(name, INT64, [values.length], BigInt64Array.from(values.map(BigInt)));
-  }
-
-  /** Adds an operator; returns the names of its outputs. */
-  node(operator: string, inputs: string[], outputs: number | string[], attributes: Buffer[] = []): string[] {
-    const id = this.#nodes.length;
-    const names =
-      typeof outputs === "number"
-        ? Array.from({ length: outputs }, (_, i) => `${operator}_${id}_${i}`)
-        : outputs;
-    this.#nodes.push(
-      message(
-        ...inputs.map((name) => bytes(1, name)),
-        ...names.map((name) => bytes(2, name)),
-        bytes(3, `node_${id}`),
-        bytes(4, operator),
-        ...attributes.map((attribute) => bytes(5, attribute)),
-      ),
-    );
-    return names;
-  }
-
-  /** An operator with one output. */
-  op(operator: string, inputs: string[], attributes: Buffer[] = []): string {
-    return this.node(operator, inputs, 1, attributes)[0]!;
-  }
-
-  #value(name: string, type: number, dims: (string | number)[]): Buffer {
-    const shape = dims.map((dim) =>
-      bytes(1, typeof dim === "string" ? message(bytes(2, dim)) : message(integer(1, dim))),
-    );
-    const tensorType = message(integer(1, type), bytes(2, message(...shape)));
-    return message(bytes(1, name), bytes(2, message(bytes(1, tensorType))));
-  }
-  input(name: string, type: number, dims: (string | number)[]) {
-    this.#inputs.push(this.#value(name, type, dims));
-  }
-  output(name: string, type: number, dims: (string | number)[]) {
-    this.#outputs.push(this.#value(name, type, dims));
-  }
-
-  model(): Buffer {
-    const graph = message(
-      ...this.#nodes.map((node) => bytes(1, node)),
-      bytes(2, "gpt2"),
-      ...this.#initializers.map((initializer) => bytes(5, initializer)),
-      ...this.#inputs.map((input) => bytes(11, input)),
-      ...this.#outputs.map((output) => bytes(12, output)),
-    );
-    return message(
-      integer(1, IR_VERSION),
-      bytes(7, graph),
-      bytes(8, message(bytes(1, ""), integer(2, OPSET))),
-    );
-  }
-}
-
-const attribute = {
-  int: (name: string, value: number) => message(bytes(1, name), integer(3, value), integer(20, 2)),
-  float: (name: string, value: number) => message(bytes(1, name), float(2, value), integer(20, 1)),
-  ints: (name: string, values: number[]) =>
-    message(bytes(1, name), ...values.map((value) => integer(8, value)), integer(20, 7)),
-};
-
 /** The decoder: input_ids, position_ids, mask and past keys and values in, logits of the last token out. */
-export function writeOnnx({ layers, width, heads, vocabulary }: Shape, path: string): void {
+export function writeGpt2Onnx({ layers, width, heads, vocabulary }: Shape, path: string): void {
   const random = new RandomBytes(2);
   const graph = new Graph();
   const headDim = width / heads;
@@ -225,5 +99,5 @@ export function writeOnnx({ layers, width, heads, vocabulary }: Shape, path: str
   }
   const last = graph.op("Gather", [norm(x, "ln_f"), graph.int64("last", [-1])], [attribute.int("axis", 1)]);
   graph.node("Identity", [linear(last, "head", width, vocabulary, false)], ["logits"]);
-  writeFileSync(path, graph.model());
+  graph.write(path);
 }

@@ -1,10 +1,13 @@
-// node wllama.mjs MODEL.gguf: llama.cpp's wasm build, one thread, in headless Chromium. MODEL lies below bench/.
+// tsx chromium.mjs PAGE QUERY [MODEL]: an engine in headless Chromium. PAGE lies beside this script and sets
+// window.loadMs and window.engine; files that QUERY names lie below bench/ or are symbolic links there. MODEL is the
+// same model's directory, whose tokenizer writes the texts that an engine wants in place of ids.
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
-import { extname, join, relative } from "node:path";
+import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { serveRounds } from "./rounds.mjs";
+import { openTokenizer } from "../../src/node/index.ts";
+import { serve } from "./serve.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const types = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
@@ -26,10 +29,20 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
 });
 const page = await browser.newPage();
-const model = encodeURIComponent(`/${relative(root, process.argv[2])}`);
-await page.goto(`http://127.0.0.1:${server.address().port}/peers/wllama.html?model=${model}`);
-await page.waitForFunction("window.measure", undefined, { timeout: 120_000 });
+page.on("pageerror", (error) => console.error(error));
+await page.goto(`http://127.0.0.1:${server.address().port}/peers/${process.argv[2]}?${process.argv[3]}`);
+await page.waitForFunction("window.engine", undefined, { timeout: 120_000 });
 
-await serveRounds((...sizes) => page.evaluate((args) => window.measure(...args), sizes));
+const [, , , , directory] = process.argv;
+const tokenizer = directory === undefined ? undefined : await openTokenizer(directory);
+/** A call of one of the engine's functions. */
+const call = (...args) => page.evaluate(([name, ...args]) => window.engine[name](...args), args);
+await serve(await page.evaluate("window.loadMs"), {
+  run: (ids, decodeTokens) => call("run", ids, decodeTokens),
+  score(ids, asked) {
+    const texts = ids.map((_, i) => tokenizer?.decode(ids.slice(0, i + 1)));
+    return call("score", ids, asked, texts);
+  },
+});
 await browser.close();
 server.close();
