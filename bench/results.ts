@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { PeerResults } from "./peers-results.ts";
+import type { SmolResults } from "./peers-smollm2-results.ts";
 import type { EngineResults } from "./tasks.ts";
 
 export interface Results {
@@ -9,15 +10,20 @@ export interface Results {
   peers: PeerResults;
 }
 
-const DIRECTORY = fileURLToPath(new URL("results/", import.meta.url));
-
-export function loadResult<Name extends keyof Results>(name: Name): Results[Name] {
-  return JSON.parse(readFileSync(`${DIRECTORY}${name}.json`, "utf8")) as Results[Name];
+/** Every file of results. */
+interface Kept extends Results {
+  "peers-smollm2": SmolResults;
 }
 
-export function saveResult<Name extends keyof Results>(name: Name, result: Results[Name]): void {
-  mkdirSync(DIRECTORY, { recursive: true });
-  writeFileSync(`${DIRECTORY}${name}.json`, `${JSON.stringify(result, (_, value) => rounded(value), 1)}\n`);
+export const RESULTS = fileURLToPath(new URL("results/", import.meta.url));
+
+export function loadResult<Name extends keyof Kept>(name: Name): Kept[Name] {
+  return JSON.parse(readFileSync(`${RESULTS}${name}.json`, "utf8")) as Kept[Name];
+}
+
+export function saveResult<Name extends keyof Kept>(name: Name, result: Kept[Name]): void {
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(`${RESULTS}${name}.json`, `${JSON.stringify(result, (_, value) => rounded(value), 1)}\n`);
 }
 
 /** Five significant digits: more than any of these figures has. */
