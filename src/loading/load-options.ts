@@ -58,4 +58,9 @@ export interface LoadOptions {
    * sockets. [a zero timeout]
    */
   pause?: () => Promise<void>;
+  /**
+   * For each so many rows of a step there is one more pause before the next: where a pause lets in only a few of those
+   * who knock. [none]
+   */
+  rowsPerPause?: number;
 }

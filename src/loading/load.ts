@@ -113,6 +113,7 @@ export async function loadModel(options: LoadOptions): Promise<Model> {
   const tokenizer = await loadTable(options, manifest);
   const engine = await loadWeights(options, { model: manifest, plan, parts: manifest.parts });
   const scheduler = new Scheduler(engine.plan, options);
-  const stepper = new LocalStepper(scheduler, new EngineStage(engine), options.pause ?? zeroTimeout);
+  const { pause = zeroTimeout, rowsPerPause = Number.POSITIVE_INFINITY } = options;
+  const stepper = new LocalStepper(scheduler, new EngineStage(engine), pause, rowsPerPause);
   return new Model(manifest, { engine, stepper }, tokenizer, options.fastForward);
 }

@@ -85,6 +85,8 @@ export class Scheduler {
   readonly maxBatches: number;
   /** Batches so far. */
   steps = 0;
+  /** Rows of the last one. */
+  lastRows = 0;
   readonly #line: WaitingLine;
   /** In the order of their admission. */
   readonly #running: Running[] = [];
@@ -131,6 +133,11 @@ export class Scheduler {
     if (running !== undefined) this.#retire(running);
   }
 
+  /** Whether anybody runs or waits. */
+  get busy(): boolean {
+    return this.#running.length > 0 || this.#line.length > 0;
+  }
+
   /** Whether a sequence has a slot. */
   isRunning(sequence: Sequence): boolean {
     return this.#running.some((entry) => entry.sequence === sequence);
@@ -153,6 +160,7 @@ export class Scheduler {
     }
     if (batch.rows.length === 0) return undefined;
     this.steps++;
+    this.lastRows = batch.rows.length;
     const owners = new Map(batch.rows.map(({ slot }) => [slot, this.#slots[slot]!]));
     this.#underWay.push({ batch, owners });
     return batch;
@@ -238,7 +246,7 @@ export class Scheduler {
 
   #retire(entry: Running): void {
     this.#vacate(entry);
-    this.#line.turns.leave(entry.standing);
+    this.#line.turns.leave(entry.standing, entry.sequence);
   }
 
   /** Whether there was anybody to retire. */

@@ -37,12 +37,17 @@ export class LocalStepper implements Stepper {
   readonly scheduler: Scheduler;
   readonly #stage: Stage;
   readonly #pause: () => Promise<void>;
+  readonly #rowsPerPause: number;
 
-  /** @param pause awaited between two steps, so that other work gets its turn */
-  constructor(scheduler: Scheduler, stage: Stage, pause: () => Promise<void>) {
+  /**
+   * @param pause awaited between two steps, so that other work gets its turn
+   * @param rowsPerPause for each so many rows of the step before there is one more pause
+   */
+  constructor(scheduler: Scheduler, stage: Stage, pause: () => Promise<void>, rowsPerPause: number) {
     this.scheduler = scheduler;
     this.#stage = stage;
     this.#pause = pause;
+    this.#rowsPerPause = rowsPerPause;
   }
 
   /**
@@ -50,8 +55,13 @@ export class LocalStepper implements Stepper {
    * tokens would come in bursts of 64.
    */
   async advance(seen: number): Promise<number> {
-    if (this.scheduler.steps === seen) step(this.scheduler, this.#stage);
-    const { steps } = this.scheduler;
+    const { scheduler } = this;
+    for (let due = scheduler.lastRows; due >= this.#rowsPerPause; due -= this.#rowsPerPause) {
+      if (scheduler.steps !== seen) break;
+      await this.#pause();
+    }
+    if (scheduler.steps === seen) step(scheduler, this.#stage);
+    const { steps } = scheduler;
     await this.#pause();
     return steps;
   }

@@ -1,4 +1,4 @@
-import type { Owner } from "../sharing.ts";
+import type { Sequence } from "./sequence.ts";
 
 /**
  * Rows that a sequence may be ahead of one that waits before it has to let that one in. A short answer is never
@@ -9,10 +9,12 @@ const TURN_ROWS = 256;
 /** Rows that somebody who has asked for nothing lately may have before those who ask all the time. */
 const CREDIT_ROWS = 512;
 
-/** What a client or a request has had. */
+/** What a client or a request has had, and what it asks for. */
 export interface Share {
   /** Rows computed for it, as they count, on the ledger's clock. */
   rows: number;
+  /** Positions that its sequences, waiting or running, can have. */
+  asked: number;
   /** Sequences of it that wait or run. */
   sequences: number;
 }
@@ -52,7 +54,7 @@ class Ledger<S extends Share> {
     return this.#clock - CREDIT_ROWS;
   }
 
-  enter(name: string): S {
+  enter(name: string, positions: number): S {
     let share = this.#shares.get(name);
     if (share === undefined) {
       this.#forget();
@@ -60,11 +62,13 @@ class Ledger<S extends Share> {
       this.#shares.set(name, share);
     }
     if (share.sequences++ === 0) this.#active++;
+    share.asked += positions;
     share.rows = Math.max(share.rows, this.#start);
     return share;
   }
 
-  leave(share: S): void {
+  leave(share: S, positions: number): void {
+    share.asked -= positions;
     if (--share.sequences === 0) this.#active--;
   }
 
@@ -80,28 +84,30 @@ class Ledger<S extends Share> {
   }
 }
 
+/** What somebody has who comes for the first time. */
+const NOTHING: Share = { rows: Number.NEGATIVE_INFINITY, asked: 0, sequences: 0 };
+
 /** Whose turn it is: first among clients, then among the requests of one. */
 export class Turns {
   readonly #clients = new Ledger<ClientShare>(() => ({
-    rows: Number.NEGATIVE_INFINITY,
-    sequences: 0,
+    ...NOTHING,
     requests: new Ledger<RequestShare>(() => ({
-      rows: Number.NEGATIVE_INFINITY,
-      sequences: 0,
+      ...NOTHING,
       begun: false,
     })),
   }));
 
   /** A sequence comes. */
-  enter({ client, request }: Owner = { client: "", request: "" }): Standing {
-    const share = this.#clients.enter(client);
-    return { client: share, request: share.requests.enter(request) };
+  enter({ owner, capacity }: Sequence): Standing {
+    const { client, request } = owner ?? { client: "", request: "" };
+    const share = this.#clients.enter(client, capacity);
+    return { client: share, request: share.requests.enter(request, capacity) };
   }
 
   /** A sequence goes. */
-  leave({ client, request }: Standing): void {
-    client.requests.leave(request);
-    this.#clients.leave(client);
+  leave({ client, request }: Standing, { capacity }: Sequence): void {
+    client.requests.leave(request, capacity);
+    this.#clients.leave(client, capacity);
   }
 
   /** A row is computed for a sequence. */
@@ -111,9 +117,17 @@ export class Turns {
   }
 }
 
-/** How many rows more `a` has had than `b`: the client, or the request where it is the same client. */
+/** What orders two shares: what one has had, and what it asks for, as far as that is no more than the credit. */
+function weight({ rows, asked }: Share): number {
+  return rows + Math.min(asked, CREDIT_ROWS);
+}
+
+/**
+ * How far `a` is ahead of `b`, in rows had and asked for: the client, or the request where it is the same client. Of two
+ * who have had the same, who asks for a short answer comes before who asks for long ones or many.
+ */
 export function rowsAhead(a: Standing, b: Standing): number {
-  return a.client === b.client ? a.request.rows - b.request.rows : a.client.rows - b.client.rows;
+  return a.client === b.client ? weight(a.request) - weight(b.request) : weight(a.client) - weight(b.client);
 }
 
 /** Whether a running sequence has had so much more than a waiting one that it has to let that one in. */

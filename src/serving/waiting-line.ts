@@ -35,6 +35,11 @@ export class WaitingLine {
     this.#maxWaitSteps = maxWaitSteps;
   }
 
+  /** Sequences that wait. */
+  get length(): number {
+    return this.#waiting.length;
+  }
+
   /**
    * Takes a newcomer in. Where the line is full, the last request of the client who has the most in it gives way to a
    * client who has fewer.
@@ -43,7 +48,7 @@ export class WaitingLine {
    * @throws EdgeformerError `overloaded`
    */
   enter(sequence: Sequence, since: number, freeSlots: number): void {
-    const standing = this.turns.enter(sequence.owner);
+    const standing = this.turns.enter(sequence);
     const newcomer = { sequence, standing, since, fruitless: 0, charged: 0 };
     const { request } = standing;
     const inside = isOwned(newcomer) && (request.begun || request.sequences > 1);
@@ -53,7 +58,7 @@ export class WaitingLine {
         const last = lastOfGreedier(requests, standing);
         const error = overloaded(`${requests.length} requests are waiting`);
         if (last === undefined) {
-          this.turns.leave(standing);
+          this.turns.leave(standing, sequence);
           throw error;
         }
         for (const waiting of last) this.#leave(waiting, error);
@@ -86,7 +91,7 @@ export class WaitingLine {
     const waiting = this.#waiting.find((entry) => entry.sequence === sequence);
     if (waiting === undefined) return;
     this.take(waiting);
-    this.turns.leave(waiting.standing);
+    this.turns.leave(waiting.standing, sequence);
   }
 
   /** Refuses requests that have waited too long for their first row; their owners find the error when they look. */

@@ -106,6 +106,23 @@ describe("turns", () => {
     expect(made).toBeGreaterThan(100);
   });
 
+  test("of newcomers, who asks for little comes first: a short question among 20 who ask for much", () => {
+    const { scheduler, run } = setUp();
+    const flood = Array.from({ length: 160 }, (_, i) => generation(`client ${i >> 3}`, `${i >> 3}`, 8, 500));
+    for (const sequence of flood) scheduler.add(sequence);
+    for (let i = 0; i < 4; i++) {
+      const sequence = generation(`visitor ${i}`, "short", 100, 16);
+      scheduler.add(sequence);
+      expect(stepsToFirstToken(run, sequence)).toBeLessThanOrEqual(3);
+    }
+    for (const sequence of flood) scheduler.remove(sequence);
+    // Nothing is left of what they asked for.
+    const [one, other] = [1, 2].map((i) => generation(`client ${i}`, "again", 100, 400));
+    for (const sequence of [one!, other!]) scheduler.add(sequence);
+    while (run());
+    expect([one!.finished, other!.finished]).toEqual([true, true]);
+  });
+
   test("clients get equal shares, however much each asks for", () => {
     const { scheduler, run } = setUp();
     const one = Array.from({ length: 40 }, (_, i) => generation("one", `request ${i}`, 10, 400));
@@ -124,7 +141,7 @@ describe("turns", () => {
       generation("c", "1", 40, 400, { repetitionPenalty: 1.2, frequencyPenalty: 0.5, minTokens: 100 }),
       generation("d", "1", 40, 400, { stopTokenIds: [3], minTokens: 350 }),
     ];
-    const text = prompt(450, 1);
+    const text = prompt(700, 1);
     const scoring = () => new Scoring(text, 2, { owner: { client: "e", request: "1" } });
     const others = [1, 2].map((i) => generation("f", `${i}`, 40, 800));
     const all: Sequence[] = [...make(), scoring()];
