@@ -38,6 +38,7 @@ export type { LoadOptions, ModelSource, StreamingDigest } from "./loading/load-o
 export { type Bucket, bucketSource, fetchSource } from "./loading/sources.ts";
 export { Model } from "./model.ts";
 export type { GenerateOptions, SamplingOptions } from "./options.ts";
+export type { InParts } from "./parts.ts";
 export type {
   Completion,
   FinishReason,

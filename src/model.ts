@@ -2,6 +2,7 @@ import type { Engine } from "./engine/engine.ts";
 import { EdgeformerError } from "./errors.ts";
 import type { Manifest } from "./format/manifest.ts";
 import { type GenerateOptions, MAX_LOGPROBS, resolveOptions } from "./options.ts";
+import { allAtOnce, type InParts } from "./parts.ts";
 import type { Completion, GenerateChunk, GeneratedLogprob, Score, ScoreOptions } from "./results.ts";
 import type { Scheduler } from "./serving/scheduler.ts";
 import { Generation, Scoring, type Sequence } from "./serving/sequence.ts";
@@ -59,6 +60,11 @@ export class Model {
   /** Forward passes so far. */
   get steps(): number {
     return this.#scheduler.steps;
+  }
+
+  /** Whether there is anything to compute. */
+  get busy(): boolean {
+    return this.#scheduler.busy;
   }
 
   /**
@@ -172,12 +178,17 @@ export class Model {
    * @throws EdgeformerError `invalid_prompt` for a model without a tokenizer
    */
   encodePrompt(text: string, options?: EncodeOptions): number[] {
+    return allAtOnce(this.encodePromptInParts(text, options));
+  }
+
+  /** The same part by part: whoever goes through it can let others go on in between. */
+  *encodePromptInParts(text: string, options?: EncodeOptions): InParts<number[]> {
     if (this.tokenizer === undefined)
       throw new EdgeformerError(
         "invalid_prompt",
         "this model has no tokenizer: give the prompt as token ids",
       );
-    const ids = this.tokenizer.encode(text, options);
+    const ids = yield* this.tokenizer.encodeInParts(text, options);
     const { bosTokenId } = this.manifest.recipe;
     return ids.length === 0 && bosTokenId !== null ? [bosTokenId] : ids;
   }

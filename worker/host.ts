@@ -58,6 +58,11 @@ export class ModelHost {
     return this.#model?.steps ?? 0;
   }
 
+  /** Whether anybody waits for a forward pass. */
+  get busy(): boolean {
+    return this.#model?.busy ?? false;
+  }
+
   get state(): ModelState {
     const attempt = this.#attempt;
     if (this.#model)

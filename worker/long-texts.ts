@@ -1,36 +1,60 @@
-/** Bodies up to this length are read and tokenized in about the time of a step, and take no turns. */
+import type { InParts } from "../src/index.ts";
+
+/** Bodies up to this length are read in about the time of a step, and take no turns. */
 const SHORT_BYTES = 32 * 1024;
 /** Bytes of a body for which a step is due to those who generate. */
 const BYTES_PER_STEP = 32 * 1024;
-const POLL_MS = 10;
+const POLL_MS = 5;
 /** Looks without a new step after which nobody seems to wait for one. */
 const IDLE_LOOKS = 3;
 
+/** What computes: as much of it as others have to know. */
+interface Machine {
+  /** Forward passes so far. */
+  readonly steps: number;
+  /** Whether anybody waits for one. */
+  readonly busy: boolean;
+}
+
 /**
- * Lets long bodies take turns with the model's steps. To parse and to tokenize a megabyte takes a good deal longer than a
+ * Lets long texts take turns with the model's steps. To parse and to tokenize a megabyte takes a good deal longer than a
  * step, and nothing else runs meanwhile: without turns a few clients that send one megabyte after another would hold up
  * every stream.
  */
 export class LongTexts {
-  readonly #steps: () => number;
-  /** Step from which the next long body may be worked on. */
+  readonly #machine: Machine;
+  /** Step from which the next long text may be worked on. */
   #next = 0;
 
-  /** @param steps forward passes so far */
-  constructor(steps: () => number) {
-    this.#steps = steps;
+  constructor(machine: Machine) {
+    this.#machine = machine;
   }
 
   /** Resolves when a body of this length may be worked on. */
   async turn(bytes: number): Promise<void> {
-    if (bytes <= SHORT_BYTES) return;
-    let seen = this.#steps();
-    for (let looks = 0; seen < this.#next && looks < IDLE_LOOKS; ) {
+    if (bytes > SHORT_BYTES) await this.#wait(Math.ceil(bytes / BYTES_PER_STEP));
+  }
+
+  /** Does work whose first part may be done at once, and each further one when a step was made. */
+  async inTurns<T>(work: InParts<T>): Promise<T> {
+    for (;;) {
+      const { done, value } = work.next();
+      if (done) return value;
+      // Whoever is to make the step, or to be read from, gets to run.
+      await scheduler.wait(0);
+      await this.#wait(1);
+    }
+  }
+
+  /** @param steps that are due to others before the next one's turn */
+  async #wait(steps: number): Promise<void> {
+    let seen = this.#machine.steps;
+    for (let looks = 0; this.#machine.busy && seen < this.#next && looks < IDLE_LOOKS; ) {
       await scheduler.wait(POLL_MS);
-      const now = this.#steps();
+      const now = this.#machine.steps;
       looks = now === seen ? looks + 1 : 0;
       seen = now;
     }
-    this.#next = seen + Math.ceil(bytes / BYTES_PER_STEP);
+    this.#next = seen + steps;
   }
 }

@@ -9,6 +9,7 @@
 // spell a special token, or the beginning or end of one at either end of a text.
 
 import { EdgeformerError } from "../errors.ts";
+import { allAtOnce, type InParts } from "../parts.ts";
 import type { ChatTemplate, ChatTemplateValues } from "./chat-template.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -17,6 +18,9 @@ const PRIVATE = { first: 0xe000, end: 0xf900 };
 
 /** Texts deeper in lists and objects than this are not rendered by anybody. */
 const MAX_DEPTH = 64;
+
+/** To render a conversation of so many UTF-16 units is work for one go. */
+const LONG_UNITS = 8192;
 
 /** A value with each text in it replaced; a message's role is the program's word, not its author's. */
 function mapTexts(value: unknown, replace: (text: string) => string, depth = 0): unknown {
@@ -149,25 +153,43 @@ function placesOfMessages(
   );
 }
 
+/** What may be asked of a conversation's text before it is read. */
+interface ChatLimits {
+  /** Is given the text; it throws to refuse it. */
+  check: (text: string) => void;
+  /** A text of more tokens is refused. */
+  maxTokens: number;
+}
+
 /**
  * The token ids of a conversation as its template lays it out, without BOS unless the template writes it.
  *
- * @param check is given the text before it is read; it throws to refuse it
  * @throws EdgeformerError `invalid_prompt` or `invalid_model`, as `ChatTemplate.render` does
  */
 export function encodeChat(
   tokenizer: Tokenizer,
   template: ChatTemplate,
   values: ChatTemplateValues,
-  check?: (prompt: string) => void,
 ): number[] {
+  return allAtOnce(encodeChatInParts(tokenizer, template, values));
+}
+
+/** The same part by part, within limits. */
+export function* encodeChatInParts(
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+  values: ChatTemplateValues,
+  { check, maxTokens }: Partial<ChatLimits> = {},
+): InParts<number[]> {
   // What is nested too deep is refused before anything walks through it.
   mapTexts(values, (text) => text);
   const prompt = template.render(values, tokenizer.namedTokens);
   check?.(prompt);
+  if (prompt.length > LONG_UNITS) yield;
   const places = placesOfMessages(prompt, template, values, tokenizer);
-  return tokenizer.encode(prompt, {
+  return yield* tokenizer.encodeInParts(prompt, {
     addSpecialTokens: false,
     allowSpecial: places ? (start, end) => !places.subarray(start, end).includes(1) : true,
+    ...(maxTokens !== undefined && { maxTokens }),
   });
 }

@@ -7,12 +7,15 @@ import type { AddedWord } from "./tokenizer-table.ts";
 /** A part of a text: an added word, or what lies between two. */
 export type Section = { id: number } | { text: string; start: number };
 
+/** Places at which a word could begin that are looked at in one go. */
+const PLACES = 8192;
+
 /** The words, sorted, so that those with a common beginning are neighbours: a trie without nodes. */
 export class AddedWords {
   readonly #spellings: string[];
   readonly #words: AddedWord[];
-  /** First UTF-16 units of words. */
-  readonly #beginnings = new Set<number>();
+  /** Finds the next place at which a word can begin. */
+  readonly #beginning: RegExp;
 
   /** @param words what to look for, each by its spelling */
   constructor(words: [spelling: string, word: AddedWord][]) {
@@ -20,11 +23,9 @@ export class AddedWords {
     const sorted = [...new Map(words)].sort(([a], [b]) => (a < b ? -1 : 1));
     this.#spellings = sorted.map(([spelling]) => spelling);
     this.#words = sorted.map(([, word]) => word);
-    for (const spelling of this.#spellings) this.#beginnings.add(spelling.charCodeAt(0));
-  }
-
-  get size(): number {
-    return this.#words.length;
+    const units = new Set(this.#spellings.map((spelling) => spelling.charCodeAt(0)));
+    const escaped = Array.from(units, (unit) => `\\u${unit.toString(16).padStart(4, "0")}`);
+    this.#beginning = new RegExp(`[${escaped.join("")}]`, "g");
   }
 
   /** Index of the longest word at a place that `counts`, -1 if there is none. */
@@ -55,35 +56,46 @@ export class AddedWords {
     return from;
   }
 
+  /** The first place from `at` on at which a word can begin; the text's end if there is none. */
+  #next(text: string, at: number): number {
+    this.#beginning.lastIndex = at;
+    return this.#beginning.exec(text)?.index ?? text.length;
+  }
+
   /**
    * Cuts a text at its added words.
    *
    * @param special whether a special word counts; one that does not is text, and so is a word within it. Or where one
    *   counts: then the longest of those that do is taken.
+   * @returns the sections in order, and undefined after every few thousand places at which a word could begin
    */
-  split(text: string, special: boolean | ((start: number, end: number) => boolean)): Section[] {
-    const sections: Section[] = [];
+  *split(
+    text: string,
+    special: boolean | ((start: number, end: number) => boolean),
+  ): Generator<Section | undefined, void, undefined> {
+    let place = 0;
+    const counts = (word: AddedWord, end: number) =>
+      typeof special === "boolean" || !word.special || special(place, end);
     let start = 0;
-    for (let at = 0; at < text.length && this.size > 0; ) {
-      const counts = (word: AddedWord, end: number) =>
-        typeof special === "boolean" || !word.special || special(at, end);
-      const found = this.#beginnings.has(text.charCodeAt(at)) ? this.#longestAt(text, at, counts) : -1;
+    let places = 0;
+    for (place = this.#next(text, 0); place < text.length; place = this.#next(text, place)) {
+      if (++places % PLACES === 0) yield undefined;
+      const found = this.#longestAt(text, place, counts);
       if (found === -1) {
-        at++;
+        place++;
         continue;
       }
       const word = this.#words[found]!;
-      const end = at + this.#spellings[found]!.length;
-      if ((special !== false || !word.special) && (!word.singleWord || standsAlone(text, at, end))) {
-        const from = word.lstrip ? Math.max(start, skipWhiteBack(text, at)) : at;
-        if (from > start) sections.push({ text: text.slice(start, from), start });
-        sections.push({ id: word.id });
+      const end = place + this.#spellings[found]!.length;
+      if ((special !== false || !word.special) && (!word.singleWord || standsAlone(text, place, end))) {
+        const from = word.lstrip ? Math.max(start, skipWhiteBack(text, place)) : place;
+        if (from > start) yield { text: text.slice(start, from), start };
+        yield { id: word.id };
         start = word.rstrip ? skipWhite(text, end) : end;
       }
-      at = end;
+      place = end;
     }
-    if (start < text.length) sections.push({ text: text.slice(start), start });
-    return sections;
+    if (start < text.length) yield { text: text.slice(start), start };
   }
 }
 

@@ -2,6 +2,7 @@
 // merge first and from the left, until no merge is left.
 
 import { EdgeformerError } from "../errors.ts";
+import type { InParts } from "../parts.ts";
 
 /** Merges in the order of their priority; of each, the ids of its halves and of what they make. */
 export interface MergeList {
@@ -14,6 +15,10 @@ export interface MergeList {
 
 /** Symbols up to which looking at every pair again and again is the faster way. */
 const SHORT = 48;
+/** Pairs of a long piece that are looked at in one go. */
+const PART = 8192;
+/** Done already. */
+export const NO_PAUSES: readonly undefined[] = [];
 /** Above any priority. */
 const NEVER = 0xffffffff;
 /** Above any position within a piece, so that one number orders by priority first and then by place. */
@@ -117,10 +122,15 @@ export class Merger {
     return merge < 0 ? NEVER : this.#list.ranks ? this.#list.ranks[merge]! : merge;
   }
 
-  /** Merges the first `count` of `ids` and appends what is left of them to `out`. `ids` is overwritten. */
-  merge(ids: Int32Array, count: number, out: number[]): void {
-    if (count > SHORT) this.#mergeLong(ids, count, out);
-    else this.#mergeShort(ids, count, out);
+  /**
+   * Merges the first `count` of `ids` and appends what is left of them to `out`. `ids` is overwritten.
+   *
+   * @returns pauses: a long piece is merged as they are gone through
+   */
+  merge(ids: Int32Array, count: number, out: number[]): Iterable<undefined> {
+    if (count > SHORT) return this.#mergeLong(ids.slice(0, count), out);
+    this.#mergeShort(ids, count, out);
+    return NO_PAUSES;
   }
 
   #mergeShort(ids: Int32Array, length: number, out: number[]): void {
@@ -146,7 +156,8 @@ export class Merger {
   }
 
   /** The same with a heap, in O(n log n): a megabyte of one letter must not take a minute. */
-  #mergeLong(ids: Int32Array, length: number, out: number[]): void {
+  *#mergeLong(ids: Int32Array, out: number[]): InParts<void> {
+    const { length } = ids;
     const next = new Int32Array(length);
     const previous = new Int32Array(length);
     for (let i = 0; i < length; i++) {
@@ -159,8 +170,13 @@ export class Merger {
       const merge = this.#find(ids[at]!, ids[next[at]!]!);
       if (merge >= 0) heap.push(this.#rank(merge) * PLACES + at);
     };
-    for (let at = 0; at < length; at++) offer(at);
+    for (let at = 0; at < length; at++) {
+      offer(at);
+      if (at % PART === PART - 1) yield undefined;
+    }
+    let looks = 0;
     for (let item = heap.pop(); item !== undefined; item = heap.pop()) {
+      if (++looks % PART === 0) yield undefined;
       const rank = Math.floor(item / PLACES);
       const at = item % PLACES;
       const other = next[at]!;

@@ -3,7 +3,7 @@
 
 import {
   type Behavior,
-  type Emit,
+  type Pieces,
   splitDigits,
   splitGpt2,
   splitLiteral,
@@ -153,30 +153,43 @@ export function normalize(text: string, { normalizer }: TokenizerSettings): stri
   return normalizer.reduce(normalizeStep, text);
 }
 
-function cut(piece: string, first: boolean, step: PreTokenizerStep, emit: Emit): void {
+function* cut(piece: string, first: boolean, step: PreTokenizerStep): Pieces {
   switch (step.kind) {
     case "gpt2":
-      splitGpt2(piece, emit);
+      yield* splitGpt2(piece);
       break;
     case "llama3":
-      splitLlama3(piece, step.digits, emit);
+      yield* splitLlama3(piece, step.digits);
       break;
     case "digits":
-      splitDigits(piece, step.individual, emit);
+      yield* splitDigits(piece, step.individual);
       break;
     case "literal":
-      splitLiteral(piece, step.separator, step.behavior, emit);
+      yield* splitLiteral(piece, step.separator, step.behavior);
       break;
     case "space":
-      emit(piece.startsWith(" ") ? piece : ` ${piece}`);
+      yield piece.startsWith(" ") ? piece : ` ${piece}`;
       break;
     case "metaspace": {
       const { mark, prepend, split } = step;
       const marked = piece.replaceAll(" ", () => mark);
       const bare = marked.startsWith(mark) || prepend === "never" || (prepend === "first" && !first);
       const text = bare ? marked : mark + marked;
-      if (split) splitLiteral(text, mark, "mergedWithNext", emit);
-      else emit(text);
+      if (split) yield* splitLiteral(text, mark, "mergedWithNext");
+      else yield text;
+    }
+  }
+}
+
+function* cutBy(steps: readonly PreTokenizerStep[], piece: string, first: boolean): Pieces {
+  const [step, ...further] = steps;
+  if (step === undefined) yield piece;
+  else if (further.length === 0) yield* cut(piece, first, step);
+  else {
+    let leads = first;
+    for (const smaller of cut(piece, first, step)) {
+      yield* cutBy(further, smaller, leads);
+      leads = false;
     }
   }
 }
@@ -186,25 +199,8 @@ function cut(piece: string, first: boolean, step: PreTokenizerStep, emit: Emit):
  *
  * @param first whether the text begins where the whole one does
  */
-export function preTokenize(
-  text: string,
-  first: boolean,
-  { preTokenizer }: TokenizerSettings,
-  emit: Emit,
-): void {
-  const from = (at: number, piece: string, isFirst: boolean): void => {
-    const step = preTokenizer[at];
-    if (!step) {
-      emit(piece);
-      return;
-    }
-    let leads = isFirst;
-    cut(piece, isFirst, step, (smaller) => {
-      from(at + 1, smaller, leads);
-      leads = false;
-    });
-  };
-  from(0, text, first);
+export function preTokenize(text: string, first: boolean, { preTokenizer }: TokenizerSettings): Pieces {
+  return cutBy(preTokenizer, text, first);
 }
 
 /** Whether a word's neighbour would make it part of a longer one (`\w` of Rust's regular expressions). */

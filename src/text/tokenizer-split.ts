@@ -4,8 +4,8 @@
 
 import { classOf, isWhite, LETTER, NUMBER, OTHER, skipWhite, WHITE } from "./tokenizer-characters.ts";
 
-/** Takes a piece of a text. */
-export type Emit = (piece: string) => void;
+/** The pieces of a text, in order; each is looked for when it is asked for. */
+export type Pieces = Generator<string, void, undefined>;
 
 const APOSTROPHE = 0x27;
 const SPACE = 0x20;
@@ -65,7 +65,7 @@ function contraction(text: string, at: number, anyCase: boolean): number {
 }
 
 /** GPT-2: `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+` (encoder.py of its release). */
-export function splitGpt2(text: string, emit: Emit): void {
+export function* splitGpt2(text: string): Pieces {
   for (let at = 0, end: number; at < text.length; at = end) {
     const unit = text.charCodeAt(at);
     end = unit === APOSTROPHE ? at + contraction(text, at, false) : at;
@@ -74,7 +74,7 @@ export function splitGpt2(text: string, emit: Emit): void {
       const kind = classAt(text, first);
       end = kind === WHITE || kind === -1 ? skipSpaces(text, at) : skip(text, first, kind);
     }
-    emit(text.slice(at, end));
+    yield text.slice(at, end);
   }
 }
 
@@ -82,12 +82,12 @@ export function splitGpt2(text: string, emit: Emit): void {
  * Llama 3 (up to three digits a piece) and Qwen 2 (one):
  * `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
  */
-export function splitLlama3(text: string, digits: number, emit: Emit): void {
+export function* splitLlama3(text: string, digits: number): Pieces {
   for (let at = 0, end: number; at < text.length; at = end) {
     const unit = text.charCodeAt(at);
     end = unit === APOSTROPHE ? at + contraction(text, at, true) : at;
     if (end === at) end = endOfLlama3(text, at, digits);
-    emit(text.slice(at, end));
+    yield text.slice(at, end);
   }
 }
 
@@ -110,12 +110,12 @@ function endOfLlama3(text: string, at: number, digits: number): number {
 }
 
 /** Numbers apart from the rest: each digit by itself, or runs of them. */
-export function splitDigits(text: string, individual: boolean, emit: Emit): void {
+export function* splitDigits(text: string, individual: boolean): Pieces {
   for (let at = 0, end: number; at < text.length; at = end) {
     if (classAt(text, at) === NUMBER) end = skip(text, at, NUMBER, individual ? 1 : undefined);
     else
       for (end = next(text, at); end < text.length && classAt(text, end) !== NUMBER; ) end = next(text, end);
-    emit(text.slice(at, end));
+    yield text.slice(at, end);
   }
 }
 
@@ -123,21 +123,23 @@ export function splitDigits(text: string, individual: boolean, emit: Emit): void
 export type Behavior = "removed" | "isolated" | "mergedWithPrevious" | "mergedWithNext" | "contiguous";
 
 /** Cuts at each place where `separator` stands. */
-export function splitLiteral(text: string, separator: string, behavior: Behavior, emit: Emit): void {
+export function* splitLiteral(text: string, separator: string, behavior: Behavior): Pieces {
   let start = 0;
-  const upTo = (end: number) => {
-    if (end > start) emit(text.slice(start, end));
-    start = end;
-  };
   for (let at = text.indexOf(separator); at !== -1; at = text.indexOf(separator, at)) {
     let end = at + separator.length;
     if (behavior === "contiguous") while (text.startsWith(separator, end)) end += separator.length;
-    if (behavior !== "mergedWithPrevious") upTo(at);
+    if (behavior !== "mergedWithPrevious") {
+      if (at > start) yield text.slice(start, at);
+      start = at;
+    }
     if (behavior === "removed") start = end;
-    else if (behavior !== "mergedWithNext") upTo(end);
+    else if (behavior !== "mergedWithNext") {
+      yield text.slice(start, end);
+      start = end;
+    }
     at = end;
   }
-  upTo(text.length);
+  if (text.length > start) yield text.slice(start);
 }
 
 /** Cuts off white space at either end. */

@@ -1,9 +1,11 @@
 // Text to token ids and back, from a compiled table: the same for every vocabulary, byte-level or SentencePiece's.
 
 import { EdgeformerError } from "../errors.ts";
+import { allAtOnce, type InParts } from "../parts.ts";
 import { AddedWords } from "./tokenizer-added.ts";
-import { Merger } from "./tokenizer-merges.ts";
+import { Merger, NO_PAUSES } from "./tokenizer-merges.ts";
 import { normalize, preTokenize } from "./tokenizer-settings.ts";
+import type { Pieces } from "./tokenizer-split.ts";
 import { readTokenizerTable, type TokenizerTable } from "./tokenizer-table.ts";
 import { VocabularyIndex } from "./tokenizer-vocabulary.ts";
 
@@ -45,6 +47,8 @@ export interface Tokenizer {
    * @throws EdgeformerError `context_length_exceeded` for more than `maxTokens`
    */
   encode(text: string, options?: EncodeOptions): number[];
+  /** The same part by part: whoever goes through it can let others go on in between. */
+  encodeInParts(text: string, options?: EncodeOptions): InParts<number[]>;
   /** Text of token ids, special ones spelled out; bytes that are not UTF-8 become U+FFFD. */
   decode(ids: Iterable<number>): string;
   /**
@@ -57,6 +61,8 @@ export interface Tokenizer {
 }
 
 const SPACE = 0x20;
+/** UTF-16 units of a text that are encoded in one go. */
+const PART_UNITS = 8192;
 const NOTHING = new Uint8Array(0);
 const encoder = new TextEncoder();
 
@@ -105,28 +111,30 @@ export class CompiledTokenizer implements Tokenizer {
     this.namedTokens = new Map(Object.entries(settings.names));
   }
 
-  encode(
+  encode(text: string, options?: EncodeOptions): number[] {
+    return allAtOnce(this.encodeInParts(text, options));
+  }
+
+  *encodeInParts(
     text: string,
     {
       addSpecialTokens = true,
       allowSpecial = false,
       maxTokens = Number.POSITIVE_INFINITY,
     }: EncodeOptions = {},
-  ): number[] {
+  ): InParts<number[]> {
     const { settings } = this.#table;
     const out: number[] = addSpecialTokens ? [...settings.prefix] : [];
     const refuseMore = () => {
       if (out.length > maxTokens)
         throw new EdgeformerError("context_length_exceeded", `the text has more than ${maxTokens} tokens`);
     };
-    const encodePiece = (piece: string) => {
-      this.#encodePiece(piece, out);
-      refuseMore();
-    };
     const isAllowed = typeof allowSpecial === "function" ? allowSpecial : undefined;
+    let units = 0;
     for (const section of this.#raw.split(text, isAllowed ?? allowSpecial === true)) {
-      if ("id" in section) {
-        out.push(section.id);
+      if (section === undefined || "id" in section) {
+        if (section === undefined) yield;
+        else out.push(section.id);
         continue;
       }
       const normalized = normalize(section.text, settings);
@@ -139,8 +147,18 @@ export class CompiledTokenizer implements Tokenizer {
             ? isAllowed(from + start, from + end)
             : isAllowed(from, from + section.text.length));
       for (const part of this.#normalized.split(normalized, isAllowedWithin ?? allowSpecial === true)) {
-        if ("id" in part) out.push(part.id);
-        else preTokenize(part.text, section.start === 0 && part.start === 0, settings, encodePiece);
+        if (part === undefined || "id" in part) {
+          if (part === undefined) yield;
+          else out.push(part.id);
+          continue;
+        }
+        for (const word of this.#words(part.text, section.start === 0 && part.start === 0)) {
+          yield* this.#encodeWord(word, out);
+          refuseMore();
+          if ((units += word.length) < PART_UNITS) continue;
+          units = 0;
+          yield;
+        }
       }
     }
     if (addSpecialTokens) out.push(...settings.suffix);
@@ -148,14 +166,17 @@ export class CompiledTokenizer implements Tokenizer {
     return out;
   }
 
-  #encodePiece(piece: string, out: number[]): void {
-    if (this.#table.bytes) this.#encodeBytes(piece, out);
-    else
-      for (let start = 0; start < piece.length; ) {
-        const end = this.#vocabulary.endOfWord(piece, start);
-        this.#encodeCharacters(piece, start, end, out);
-        start = end;
-      }
+  /** What a normalized text is cut into before anything is merged. */
+  *#words(text: string, first: boolean): Pieces {
+    for (const piece of preTokenize(text, first, this.#table.settings)) {
+      if (this.#table.bytes) yield piece;
+      else
+        for (let start = 0; start < piece.length; ) {
+          const end = this.#vocabulary.endOfWord(piece, start);
+          yield piece.slice(start, end);
+          start = end;
+        }
+    }
   }
 
   /** Room for so many symbols; a buffer for very long pieces does not stay. */
@@ -166,7 +187,11 @@ export class CompiledTokenizer implements Tokenizer {
     return ids;
   }
 
-  #encodeBytes(piece: string, out: number[]): void {
+  #encodeWord(word: string, out: number[]): Iterable<undefined> {
+    return this.#table.bytes ? this.#encodeBytes(word, out) : this.#encodeCharacters(word, out);
+  }
+
+  #encodeBytes(piece: string, out: number[]): Iterable<undefined> {
     let bytes = this.#bytes;
     if (piece.length * 3 > bytes.length) {
       bytes = new Uint8Array(piece.length * 3);
@@ -176,7 +201,7 @@ export class CompiledTokenizer implements Tokenizer {
     const whole = this.#vocabulary.find(bytes, written);
     if (whole !== -1) {
       out.push(whole);
-      return;
+      return NO_PAUSES;
     }
     const ids = this.#room(written);
     let count = 0;
@@ -185,14 +210,14 @@ export class CompiledTokenizer implements Tokenizer {
       if (id !== -1) ids[count++] = id;
       else if (this.#table.unknown !== undefined) count = this.#addUnknown(ids, count);
     }
-    this.#merger.merge(ids, count, out);
+    return this.#merger.merge(ids, count, out);
   }
 
-  #encodeCharacters(text: string, start: number, end: number, out: number[]): void {
+  #encodeCharacters(text: string, out: number[]): Iterable<undefined> {
     const { fallback, unknown } = this.#table;
-    const ids = this.#room((end - start) * (fallback ? 3 : 1));
+    const ids = this.#room(text.length * (fallback ? 3 : 1));
     let count = 0;
-    for (let at = start; at < end; ) {
+    for (let at = 0; at < text.length; ) {
       let point = text.codePointAt(at)!;
       at += point > 0xffff ? 2 : 1;
       if (point >= 0xd800 && point < 0xe000) point = 0xfffd;
@@ -203,7 +228,7 @@ export class CompiledTokenizer implements Tokenizer {
         for (let i = 0; i < written; i++) ids[count++] = fallback[this.#bytes[i]!]!;
       } else if (unknown !== undefined) count = this.#addUnknown(ids, count);
     }
-    this.#merger.merge(ids, count, out);
+    return this.#merger.merge(ids, count, out);
   }
 
   /** Notes a symbol that the vocabulary lacks. */

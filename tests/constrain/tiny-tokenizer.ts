@@ -54,6 +54,10 @@ export const tiny: Tokenizer = {
     }
     return ids;
   },
+  // biome-ignore lint/correctness/useYield: its texts are short.
+  *encodeInParts(text) {
+    return this.encode(text);
+  },
   decode(ids) {
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
       Uint8Array.from([...ids].flatMap((id) => [...this.bytes(id)])),

@@ -3,18 +3,12 @@ import { describe, expect, test } from "vitest";
 import { proofTexts } from "../../src/convert/tokenizers/proof-texts.ts";
 import {
   type Behavior,
-  type Emit,
+  type Pieces,
   splitDigits,
   splitGpt2,
   splitLiteral,
   splitLlama3,
 } from "../../src/text/tokenizer-split.ts";
-
-const pieces = (split: (emit: Emit) => void) => {
-  const found: string[] = [];
-  split((piece) => found.push(piece));
-  return found;
-};
 
 /** As published, but for \s, which in JavaScript is another set. */
 const expression = (source: string) =>
@@ -34,22 +28,18 @@ const spaces = fc.string({
 });
 
 describe("scanners cut as the expressions do", () => {
-  test.each<[string, (text: string, emit: Emit) => void, RegExp]>([
+  test.each<[string, (text: string) => Pieces, RegExp]>([
     ["GPT-2", splitGpt2, GPT2],
-    ["Llama 3", (text, emit) => splitLlama3(text, 3, emit), llama3("{1,3}")],
-    ["Qwen 2", (text, emit) => splitLlama3(text, 1, emit), llama3("")],
-    ["digits one by one", (text, emit) => splitDigits(text, true, emit), /\p{N}|\P{N}+/gu],
-    ["digits together", (text, emit) => splitDigits(text, false, emit), /\p{N}+|\P{N}+/gu],
+    ["Llama 3", (text) => splitLlama3(text, 3), llama3("{1,3}")],
+    ["Qwen 2", (text) => splitLlama3(text, 1), llama3("")],
+    ["digits one by one", (text) => splitDigits(text, true), /\p{N}|\P{N}+/gu],
+    ["digits together", (text) => splitDigits(text, false), /\p{N}+|\P{N}+/gu],
   ])("%s", (_, split, pattern) => {
     const expected = (text: string) => text.match(pattern) ?? [];
-    for (const text of texts)
-      expect(
-        pieces((emit) => split(text, emit)),
-        JSON.stringify(text),
-      ).toEqual(expected(text));
+    for (const text of texts) expect([...split(text)], JSON.stringify(text)).toEqual(expected(text));
     fc.assert(
       fc.property(spaces, (text) => {
-        expect(pieces((emit) => split(text, emit))).toEqual(expected(text));
+        expect([...split(text)]).toEqual(expected(text));
       }),
       { numRuns: 5000, seed: 1 },
     );
@@ -63,17 +53,15 @@ describe("scanners cut as the expressions do", () => {
     ["mergedWithNext", ["the", "-final", "-", "-countdown"]],
     ["contiguous", ["the", "-", "final", "--", "countdown"]],
   ])("a separator that is %s", (behavior, expected) => {
-    expect(pieces((emit) => splitLiteral("the-final--countdown", "-", behavior, emit))).toEqual(expected);
+    expect([...splitLiteral("the-final--countdown", "-", behavior)]).toEqual(expected);
   });
 
   test("a megabyte of anything takes no time that grows with its square", () => {
     for (const text of [" ", "\n", "a", "1", ".", "'", " \n", "\r\n ", "\u{1f642}"]) {
       const long = text.repeat(2 ** 20 / text.length);
-      for (const split of [splitGpt2, (t: string, emit: Emit) => splitLlama3(t, 3, emit)]) {
+      for (const split of [splitGpt2, (t: string) => splitLlama3(t, 3)]) {
         let length = 0;
-        split(long, (piece) => {
-          length += piece.length;
-        });
+        for (const piece of split(long)) length += piece.length;
         expect(length).toBe(long.length);
       }
     }

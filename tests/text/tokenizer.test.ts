@@ -5,6 +5,7 @@ import { compileTokenizer } from "../../src/convert/tokenizers/compile.ts";
 import { hasDisputedSpace, proofTexts } from "../../src/convert/tokenizers/proof-texts.ts";
 import { describeTokenizerJson } from "../../src/convert/tokenizers/tokenizer-json.ts";
 import { parseTokenizerTable, type Tokenizer } from "../../src/text/tokenizer.ts";
+import { longTexts } from "../core/long-texts.ts";
 import { uniform } from "../reference/random.ts";
 import { gpt2Json } from "./gpt2-files.ts";
 
@@ -161,6 +162,31 @@ test("a megabyte of one letter, of spaces, of emoji is no trap", () => {
     const text = character.repeat(2 ** 20 / character.length);
     expect(gpt2.decode(gpt2.encode(text)) === text).toBe(true);
   }
+});
+
+describe("part by part", () => {
+  const UNITS = 8192;
+
+  test.each(longTexts(64 * UNITS))("a long text pauses often, whatever it is made of: %s", (_, text) => {
+    const parts = gpt2.encodeInParts(text);
+    let pauses = 0;
+    let result = parts.next();
+    for (; !result.done; result = parts.next()) pauses++;
+    expect(result.value).toEqual(gpt2.encode(text));
+    expect(pauses).toBeGreaterThanOrEqual(Math.floor(text.length / UNITS) - 1);
+  });
+
+  test("texts that are read at the same time do not mix", () => {
+    const texts = longTexts(4 * UNITS).map(([, text]) => text);
+    const reading = texts.map((text) => ({ text, parts: gpt2.encodeInParts(text) }));
+    while (reading.length > 0)
+      for (const one of [...reading]) {
+        const { done, value } = one.parts.next();
+        if (!done) continue;
+        expect(value).toEqual(gpt2.encode(one.text));
+        reading.splice(reading.indexOf(one), 1);
+      }
+  });
 });
 
 test("a text of more tokens than allowed is refused, and not read to its end", () => {

@@ -1,5 +1,6 @@
-import { ChatTemplate, encodeChat } from "../../src/chat.ts";
-import { EdgeformerError, type Manifest, type Model, type Tokenizer } from "../../src/index.ts";
+import { ChatTemplate } from "../../src/chat.ts";
+import { EdgeformerError, type InParts, type Manifest, type Model, type Tokenizer } from "../../src/index.ts";
+import { encodeChatInParts } from "../../src/text/chat-prompt.ts";
 import type { Config } from "../config.ts";
 import { HttpError } from "../errors.ts";
 import type { ChatRequest, Message } from "./chat-schema.ts";
@@ -50,7 +51,7 @@ function textOf({ content }: Message): string {
 type Conversation = Pick<ChatRequest, "messages" | "tools" | "chat_template_kwargs" | "chat_template_date">;
 
 /** The token ids of a conversation, up to where its answer begins. */
-function encodeConversation(model: Model, conversation: Conversation): number[] {
+function* encodeConversation(model: Model, conversation: Conversation): InParts<number[]> {
   const { template, tokenizer } = chatTemplate(model);
   const { chat_template_kwargs, chat_template_date, tools } = conversation;
   const messages = conversation.messages.map(
@@ -70,7 +71,10 @@ function encodeConversation(model: Model, conversation: Conversation): number[] 
     ...told(messages, tools),
     date: chat_template_date === undefined ? new Date() : new Date(chat_template_date),
   };
-  return encodeChat(tokenizer, template, values, ({ length }) => refuseTooLong(model, length));
+  return yield* encodeChatInParts(tokenizer, template, values, {
+    check: ({ length }) => refuseTooLong(model, length),
+    maxTokens: model.context,
+  });
 }
 
 /** Whether an answer may call a tool. */
@@ -84,7 +88,7 @@ export function mayCall({ tools, tool_choice }: ChatRequest): boolean {
  * @throws HttpError 400 naming the field, 404 if the model has no chat template; EdgeformerError `invalid_model`
  *   if its template does not work
  */
-export function planChat(model: Model, request: ChatRequest, config: Config): Plan {
+export function* planChat(model: Model, request: ChatRequest, config: Config): InParts<Plan> {
   const {
     messages,
     chat_template_kwargs,
@@ -103,13 +107,13 @@ export function planChat(model: Model, request: ChatRequest, config: Config): Pl
   const constraint = calls ? callConstraint(request, tokenizer) : formatConstraint(request, tokenizer);
   try {
     const conversation = { messages, chat_template_kwargs, chat_template_date };
-    const prompt = encodeConversation(model, calls ? { ...conversation, tools } : conversation);
+    const prompt = yield* encodeConversation(model, calls ? { ...conversation, tools } : conversation);
     const room = Math.min(
       model.context - prompt.length,
       config.MAX_TOKENS ?? Number.POSITIVE_INFINITY,
       Math.floor((config.MAX_REQUEST_TOKENS - prompt.length) / common.n),
     );
-    return planCompletion(
+    return yield* planCompletion(
       model,
       {
         ...common,

@@ -1,10 +1,13 @@
-import type { Model, TokenConstraint } from "../../src/index.ts";
+import type { InParts, Model, TokenConstraint } from "../../src/index.ts";
 import { resolveOptions } from "../../src/options.ts";
 import type { Config } from "../config.ts";
 import { invalidField } from "../errors.ts";
 import type { CompletionRequest, Prompt } from "./completions-schema.ts";
 import { contextExceeded, encodeOptions, encodePrompt } from "./encode.ts";
 import { generateOptions } from "./wire/generate-options.ts";
+
+/** UTF-16 units of prompts, or token ids, that are read in one go. */
+const PART_UNITS = 8192;
 
 interface PlannedPrompt {
   ids: number[];
@@ -29,9 +32,14 @@ function promptsOf(prompt: Prompt): (string | number[])[] {
   return typeof prompt[0] === "number" ? [prompt as number[]] : (prompt as string[] | number[][]);
 }
 
-function planPrompt(model: Model, prompt: string | number[], request: CompletionRequest): PlannedPrompt {
+function* planPrompt(
+  model: Model,
+  prompt: string | number[],
+  request: CompletionRequest,
+): InParts<PlannedPrompt> {
   const maxTokens = request.max_tokens;
-  const ids = typeof prompt === "string" ? encodePrompt(model, prompt, encodeOptions(request)) : prompt;
+  const ids =
+    typeof prompt === "string" ? yield* encodePrompt(model, prompt, encodeOptions(request)) : prompt;
   if (ids.length === 0) throw invalidField("prompt", "The prompt is empty; give at least one token.");
   const vocabulary = model.manifest.recipe.vocabSize;
   const stranger = ids.find((id) => id >= vocabulary);
@@ -54,12 +62,12 @@ function planPrompt(model: Model, prompt: string | number[], request: Completion
  *
  * @throws HttpError 400 naming the field; EdgeformerError from the tokenizer
  */
-export function planCompletion(
+export function* planCompletion(
   model: Model,
   request: CompletionRequest,
   config: Config,
   constraint?: TokenConstraint,
-): Plan {
+): InParts<Plan> {
   // The core would refuse these at its first step, when an echo may already have been sent.
   resolveOptions(generateOptions(request), model.manifest.recipe.vocabSize, model.manifest.generation);
   // An empty text or list asks for nothing.
@@ -78,9 +86,14 @@ export function planCompletion(
     throw invalidField("prompt", `This server takes at most ${config.MAX_PROMPTS} prompts in one request.`);
   let total = 0;
   const prompts: PlannedPrompt[] = [];
+  let units = 0;
   for (const one of list) {
-    const planned = planPrompt(model, one, request);
+    const planned = yield* planPrompt(model, one, request);
     prompts.push(planned);
+    if ((units += one.length) > PART_UNITS) {
+      units = 0;
+      yield;
+    }
     total += planned.ids.length + candidates * request.max_tokens;
     if (total > config.MAX_REQUEST_TOKENS)
       throw invalidField(

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { EncodeOptions, Model } from "../../src/index.ts";
+import type { EncodeOptions, InParts, Model } from "../../src/index.ts";
 import { HttpError, invalidField } from "../errors.ts";
 
 /** What a request gets that does not fit the context. `needs` says how many tokens it would take. */
@@ -49,9 +49,9 @@ export function encodeOptions({ add_special_tokens, allow_special_tokens }: Text
  *
  * @throws HttpError 400; EdgeformerError `context_length_exceeded`
  */
-export function encodePrompt(model: Model, text: string, options?: EncodeOptions): number[] {
+export function* encodePrompt(model: Model, text: string, options?: EncodeOptions): InParts<number[]> {
   if (!model.tokenizer)
     throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
   refuseTooLong(model, text.length);
-  return model.encodePrompt(text, { ...options, maxTokens: model.context });
+  return yield* model.encodePromptInParts(text, { ...options, maxTokens: model.context });
 }

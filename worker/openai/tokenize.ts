@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { Model } from "../../src/index.ts";
+import type { InParts, Model } from "../../src/index.ts";
 import type { Config } from "../config.ts";
 import { invalidField } from "../errors.ts";
 import { areTokenIds, modelName, tokenIdsMeta } from "./common-schema.ts";
@@ -27,10 +27,14 @@ export const detokenizeRequest = z.strictObject({
  *
  * @throws EdgeformerError `context_length_exceeded` for more tokens than one request may cost
  */
-export function tokenize(model: Model, request: z.infer<typeof tokenizeRequest>, config: Config) {
+export function* tokenize(
+  model: Model,
+  request: z.infer<typeof tokenizeRequest>,
+  config: Config,
+): InParts<{ tokens: number[]; count: number; max_model_len: number }> {
   if (!model.tokenizer) throw invalidField("prompt", "This model has no tokenizer.");
   const text = request.prompt ?? request.content ?? "";
-  const tokens = model.tokenizer.encode(text, {
+  const tokens = yield* model.tokenizer.encodeInParts(text, {
     ...encodeOptions(request),
     maxTokens: config.MAX_REQUEST_TOKENS,
   });
