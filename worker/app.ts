@@ -210,7 +210,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   app.on("POST", versioned("/chat/completions"), async (c) => {
     const config = readConfig(c.env);
     const model = await modelOf(c);
-    const [{ chatTemplate, mayCall, planChat }, { chatRequest }, { chatWording }] = await Promise.all([
+    const [{ chatTemplate, mayCall, planChatInParts }, { chatRequest }, { chatWording }] = await Promise.all([
       import("./openai/chat-plan.ts"),
       import("./openai/chat-schema.ts"),
       import("./openai/chat-wording.ts"),
@@ -220,7 +220,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     checkModelName(model, request.model);
     return complete(c, {
       model,
-      plan: await longTexts.inTurns(planChat(model, request, config)),
+      plan: await longTexts.inTurns(planChatInParts(model, request, config)),
       wording: chatWording(mayCall(request)),
       config,
       fingerprint: await fingerprint(model.manifest, engineDigest),

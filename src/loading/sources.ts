@@ -65,15 +65,27 @@ export interface FetchInit {
   headers?: Record<string, string>;
 }
 
+/** A part of an address; as it is where its percent signs are no escapes. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /**
  * The address without the name and the password in it, and the header that says the same. `fetch` takes no such address,
  * and what is in it would be shown wherever a load fails.
  */
-function splitCredentials(base: string): { root: string; headers: Record<string, string> | undefined } {
+export function splitCredentials(base: string): {
+  root: string;
+  headers: Record<string, string> | undefined;
+} {
   const url = URL.canParse(base) ? new URL(base) : undefined;
   if (url === undefined || (url.username === "" && url.password === ""))
     return { root: base, headers: undefined };
-  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  const credentials = `${decoded(url.username)}:${decoded(url.password)}`;
   const bytes = new TextEncoder().encode(credentials);
   url.username = "";
   url.password = "";

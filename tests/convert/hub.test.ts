@@ -179,6 +179,31 @@ describe("from the command line", () => {
   });
 
   test.each([
+    ["it cannot be reached", "http://me:s3cret@127.0.0.1:9", 0],
+    ["it refuses", undefined, 403],
+    ["it fails", undefined, 500],
+    ["all is well", undefined, 200],
+  ])(
+    "a password in the hub's address is sent as a header and shown nowhere, where %s",
+    async (_, address, status) => {
+      const { options, server, cacheDir } = await hub();
+      const plain = new URL(options.hubUrl!);
+      if (status !== 200) server.status = status;
+      const { code, stdout, stderr } = await run(["convert", ID, "--out", options.out], {
+        HF_ENDPOINT: address ?? `http://me:s3cret@${plain.host}`,
+        HF_HUB_CACHE: cacheDir,
+      });
+      expect(code).toBe(status === 200 ? 0 : 1);
+      const written = status === 200 ? readFileSync(join(options.out, "model.json"), "utf8") : "";
+      expect(stdout + stderr + written).not.toMatch(/s3cret|me:|bWU6/);
+      if (address === undefined)
+        expect(new Set(server.requests.map(({ authorization }) => authorization))).toEqual(
+          new Set([`Basic ${btoa("me:s3cret")}`]),
+        );
+    },
+  );
+
+  test.each([
     [401, "private"],
     [403, "accept the model's terms"],
     [404, "not found"],

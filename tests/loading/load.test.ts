@@ -352,6 +352,7 @@ describe("fetchSource", () => {
     ]);
     expect(failure?.message).toContain("https://example.com/model/model.json answered with status 403");
     expect(source.name).toBe("https://example.com/model/");
+    expect(fetchSource("https://me:100%@example.com/").name).toBe("https://example.com/");
     const unreachable = await fetchSource("https://me:s3cret@example.invalid/")
       .open("model.json")
       .then(String, String);

@@ -1,5 +1,6 @@
 import { ChatTemplate } from "../../src/chat.ts";
 import { EdgeformerError, type InParts, type Manifest, type Model, type Tokenizer } from "../../src/index.ts";
+import { allAtOnce } from "../../src/parts.ts";
 import { encodeChatInParts } from "../../src/text/chat-prompt.ts";
 import type { Config } from "../config.ts";
 import { HttpError } from "../errors.ts";
@@ -88,7 +89,12 @@ export function mayCall({ tools, tool_choice }: ChatRequest): boolean {
  * @throws HttpError 400 naming the field, 404 if the model has no chat template; EdgeformerError `invalid_model`
  *   if its template does not work
  */
-export function* planChat(model: Model, request: ChatRequest, config: Config): InParts<Plan> {
+export function planChat(model: Model, request: ChatRequest, config: Config): Plan {
+  return allAtOnce(planChatInParts(model, request, config));
+}
+
+/** The same part by part. */
+export function* planChatInParts(model: Model, request: ChatRequest, config: Config): InParts<Plan> {
   const {
     messages,
     chat_template_kwargs,

@@ -13,6 +13,7 @@ import {
   pathsInfo,
 } from "@huggingface/hub";
 import { EdgeformerError } from "../../errors.ts";
+import { splitCredentials } from "../../loading/sources.ts";
 import { type ByteSource, checkRange, fileSource } from "./bytes.ts";
 import { type CheckpointSource, type FileEntry, listFiles } from "./files.ts";
 
@@ -161,9 +162,21 @@ async function cachedCommit(
   return /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
 }
 
-/** fetch, given up when `signal` fires or when there is no answer in time; the answer's body may take longer. */
-function patientFetch({ answerMs = PATIENCE_MS, signal }: HubOptions): typeof fetch {
+/**
+ * fetch, given up when `signal` fires or when there is no answer in time; the answer's body may take longer.
+ *
+ * @param credentials sent to the hub's own address, unless there is an access token
+ */
+function patientFetch(
+  { answerMs = PATIENCE_MS, signal }: HubOptions,
+  hubUrl: string | undefined,
+  credentials: Record<string, string> | undefined,
+): typeof fetch {
   return async (url, init) => {
+    const headers = new Headers(init?.headers);
+    if (credentials && String(url).startsWith(`${hubUrl}/`))
+      for (const [name, value] of Object.entries(credentials))
+        if (!headers.has(name)) headers.set(name, value);
     const patience = new AbortController();
     const timer = setTimeout(
       () => patience.abort(new Error(`no answer within ${answerMs / 1000} s`)),
@@ -171,7 +184,7 @@ function patientFetch({ answerMs = PATIENCE_MS, signal }: HubOptions): typeof fe
     );
     const signals = [patience.signal, ...(signal ? [signal] : [])];
     try {
-      return await fetch(url, { ...init, signal: AbortSignal.any(signals) });
+      return await fetch(url, { ...init, headers, signal: AbortSignal.any(signals) });
     } finally {
       clearTimeout(timer);
     }
@@ -179,9 +192,12 @@ function patientFetch({ answerMs = PATIENCE_MS, signal }: HubOptions): typeof fe
 }
 
 function requestOptions(options: HubOptions) {
-  const { token, hubUrl } = options;
+  const { token } = options;
+  // A name and a password in the address would be shown wherever a request fails, and fetch takes no such address.
+  const { root, headers } = options.hubUrl === undefined ? {} : splitCredentials(options.hubUrl);
+  const hubUrl = root?.replace(/\/+$/, "");
   return {
-    fetch: patientFetch(options),
+    fetch: patientFetch(options, hubUrl, headers),
     ...(token === undefined ? {} : { accessToken: token }),
     ...(hubUrl === undefined ? {} : { hubUrl }),
   };
