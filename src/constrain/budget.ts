@@ -1,7 +1,7 @@
 import { EdgeformerError } from "../errors.ts";
 
 /** Units that compiling may take: some 50 ms. */
-export const MAX_WORK = 120_000;
+export const MAX_WORK = 50_000;
 
 /**
  * Counts work in units of about a microsecond: whether a constraint is taken does not depend on the machine.

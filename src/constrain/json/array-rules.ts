@@ -2,7 +2,8 @@
 
 import type { ArrayFacts, ItemCount } from "./facts.ts";
 import type { Goal } from "./goal.ts";
-import type { RuleTools, Step } from "./object-rules.ts";
+import type { Step } from "./object-state.ts";
+import type { RuleTools } from "./rule-tools.ts";
 
 /** Items that are told apart when some of them are counted. */
 const MAX_COUNTED = 64;
@@ -51,10 +52,6 @@ export class ArrayRules {
     let state = this.#states.get(key);
     if (!state) this.#states.set(key, (state = new ArrayState(this, at, found, values)));
     return state;
-  }
-
-  clear(): void {
-    this.#states.clear();
   }
 }
 
@@ -105,13 +102,11 @@ export class ArrayState {
     const end = Math.min(facts.least, Math.max(this.index, facts.prefix.length) + 1);
     for (let i = this.index; i < end; i++) if (!tools.isAlive(facts.prefix[i] ?? facts.rest)) return false;
     const missing = facts.least - this.index;
-    return !this.rules.isUnique || missing < 2 || tools.hasValues(this.#different(facts.rest), missing);
-  }
-
-  /** What an item must be besides, to differ from those before it. */
-  #different(goal: Goal): Goal {
-    const { tools, isUnique } = this.rules;
-    return isUnique && this.values.length > 0 ? tools.goals.both(goal, tools.otherThan(this.values)) : goal;
+    return (
+      !this.rules.isUnique ||
+      missing < 2 ||
+      tools.hasValues(tools.otherThan(facts.rest, this.values), missing)
+    );
   }
 
   /** The same with an item that later ones must differ from. */
@@ -123,7 +118,10 @@ export class ArrayState {
     const { facts, tools } = this.rules;
     if (this.index >= facts.most) return [];
     let ways: { goal: Goal; found: number[] }[] = [
-      { goal: this.#different(facts.prefix[this.index] ?? facts.rest), found: [...this.found] },
+      {
+        goal: tools.otherThan(facts.prefix[this.index] ?? facts.rest, this.values),
+        found: [...this.found],
+      },
     ];
     facts.counts.forEach((count, i) => {
       if (this.index < count.from) return;
@@ -136,6 +134,7 @@ export class ArrayState {
         return [more, others];
       });
     });
+    tools.budget.spend(4 * ways.length);
     return ways
       .filter(({ goal }) => tools.isAlive(goal))
       .map(({ goal, found }) => ({ goal, after: this.rules.state(this.index + 1, found, this.values) }));

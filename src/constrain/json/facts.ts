@@ -1,11 +1,14 @@
-// Conditions on a value that hold all at once: of which types it may be, and what each type is held to.
+// What a value may be, type by type. Of each type it is held to one of a list of facts, each of which is a conjunction.
 
 import { ALL, type Language, type Languages } from "../language/language.ts";
 import { ANYTHING, type Goal, type Goals } from "./goal.ts";
 import { ANY_NUMBER, bothNumbers, type NumberFacts } from "./number-facts.ts";
 
-export const TYPES = { null: 1, false: 2, true: 4, number: 8, string: 16, array: 32, object: 64 } as const;
-export const ALL_TYPES = 127;
+/** Bits of `Values.literals`. */
+export const NULL = 1;
+export const FALSE = 2;
+export const TRUE = 4;
+const LITERALS = NULL | FALSE | TRUE;
 
 export interface StringFacts {
   language: Language;
@@ -35,138 +38,139 @@ export interface ArrayFacts {
   unique: boolean;
 }
 
-/** A rule for keys that the language holds and the names do not. */
+/** A rule for keys that are none of the names and in none of the languages. */
 export interface KeyRule {
   names: ReadonlySet<string>;
   languages: readonly Language[];
   goal: Goal;
 }
 
+/** Keys of a language, and what their values must be. */
+export interface KeyPattern {
+  language: Language;
+  goal: Goal;
+}
+
 export interface ObjectFacts {
   properties: ReadonlyMap<string, Goal>;
-  /** For keys of a language. */
-  patterns: readonly { language: Language; goal: Goal }[];
-  /** For keys that are none of the names and in none of the languages. */
+  patterns: readonly KeyPattern[];
   others: readonly KeyRule[];
   /** What keys must be, as strings. */
   names: Goal;
   required: ReadonlySet<string>;
   least: number;
   most: number;
-  /** Keys that a key needs beside it. */
-  needs: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Some property must have a key of the language and such a value. */
-  some: readonly { language: Language; goal: Goal }[];
+  /** Some property must be like this; each of these. */
+  some: readonly KeyPattern[];
 }
 
-export interface Facts {
-  types: number;
+export interface FactsOf {
   number: NumberFacts;
   string: StringFacts;
   array: ArrayFacts;
   object: ObjectFacts;
 }
 
-export const ANY_STRING: StringFacts = { language: ALL, least: 0, most: Infinity };
-export const ANY_ARRAY: ArrayFacts = {
-  prefix: [],
-  rest: ANYTHING,
-  least: 0,
-  most: Infinity,
-  counts: [],
-  unique: false,
-};
-export const ANY_OBJECT: ObjectFacts = {
-  properties: new Map(),
-  patterns: [],
-  others: [],
-  names: ANYTHING,
-  required: new Set(),
-  least: 0,
-  most: Infinity,
-  needs: new Map(),
-  some: [],
-};
-export const ANY_FACTS: Facts = {
-  types: ALL_TYPES,
+export type Kind = keyof FactsOf;
+export const KINDS = ["number", "string", "array", "object"] as const;
+
+export type Values = { literals: number } & { [K in Kind]: readonly FactsOf[K][] };
+
+const SIZE = { least: 0, most: Infinity };
+/** Facts that say nothing. */
+export const ANY: FactsOf = {
   number: ANY_NUMBER,
-  string: ANY_STRING,
-  array: ANY_ARRAY,
-  object: ANY_OBJECT,
+  string: { ...SIZE, language: ALL },
+  array: { ...SIZE, prefix: [], rest: ANYTHING, counts: [], unique: false },
+  object: {
+    ...SIZE,
+    properties: new Map(),
+    patterns: [],
+    others: [],
+    names: ANYTHING,
+    required: new Set(),
+    some: [],
+  },
 };
+export const ALL_VALUES: Values = {
+  literals: LITERALS,
+  number: [ANY.number],
+  string: [ANY.string],
+  array: [ANY.array],
+  object: [ANY.object],
+};
+export const NO_VALUES: Values = { literals: 0, number: [], string: [], array: [], object: [] };
 
-function bothStrings(languages: Languages, a: StringFacts, b: StringFacts): StringFacts {
-  if (a === ANY_STRING) return b;
-  if (b === ANY_STRING) return a;
-  return {
-    language: languages.intersection([a.language, b.language]),
-    least: Math.max(a.least, b.least),
-    most: Math.min(a.most, b.most),
-  };
+type Some<K extends Kind> = readonly Partial<FactsOf[K]>[];
+
+function filled<K extends Kind>(kind: K, facts: Some<K>): FactsOf[K][] {
+  return facts.map((each) => (Object.keys(each).length === 0 ? ANY[kind] : { ...ANY[kind], ...each }));
 }
 
-function bothArrays(goals: Goals, a: ArrayFacts, b: ArrayFacts): ArrayFacts {
-  if (a === ANY_ARRAY) return b;
-  if (b === ANY_ARRAY) return a;
-  const length = Math.max(a.prefix.length, b.prefix.length);
-  return {
-    prefix: Array.from({ length }, (_, i) => goals.both(a.prefix[i] ?? a.rest, b.prefix[i] ?? b.rest)),
-    rest: goals.both(a.rest, b.rest),
-    least: Math.max(a.least, b.least),
-    most: Math.min(a.most, b.most),
-    counts: [...a.counts, ...b.counts.filter((count) => !a.counts.some((other) => sameCount(count, other)))],
-    unique: a.unique || b.unique,
-  };
+/** Values of one type that are held to one of some facts. */
+export function only<K extends Kind>(kind: K, facts: Some<K> = [{}]): Values {
+  return { ...NO_VALUES, [kind]: filled(kind, facts) };
 }
 
-function sameCount(a: ItemCount, b: ItemCount): boolean {
-  return a.goal === b.goal && a.least === b.least && a.most === b.most && a.from === b.from;
+/** The same, and all values of other types. */
+export function held<K extends Kind>(kind: K, facts: Some<K> = []): Values {
+  return { ...ALL_VALUES, [kind]: filled(kind, facts) };
 }
 
-function bothObjects(goals: Goals, a: ObjectFacts, b: ObjectFacts): ObjectFacts {
-  if (a === ANY_OBJECT) return b;
-  if (b === ANY_OBJECT) return a;
-  const properties = new Map(a.properties);
-  for (const [name, goal] of b.properties) {
-    const other = properties.get(name);
-    properties.set(name, other ? goals.both(other, goal) : goal);
+export function unite(all: readonly Values[]): Values {
+  const out: Record<string, unknown> = { literals: all.reduce((bits, { literals }) => bits | literals, 0) };
+  for (const kind of KINDS) {
+    const facts = new Set<unknown>(all.flatMap((each) => each[kind] as unknown[]));
+    out[kind] = facts.has(ANY[kind]) ? [ANY[kind]] : [...facts];
   }
-  const needs = new Map(a.needs);
-  for (const [name, others] of b.needs) needs.set(name, new Set([...(needs.get(name) ?? []), ...others]));
-  return {
-    properties,
-    patterns: [
-      ...a.patterns,
-      ...b.patterns.filter((x) => !a.patterns.some((y) => x.language === y.language && x.goal === y.goal)),
-    ],
-    others: [...new Set([...a.others, ...b.others])],
-    names: goals.both(a.names, b.names),
-    required:
-      a.required.size === 0
-        ? b.required
-        : b.required.size === 0
-          ? a.required
-          : new Set([...a.required, ...b.required]),
-    least: Math.max(a.least, b.least),
-    most: Math.min(a.most, b.most),
-    needs,
-    some: [
-      ...a.some,
-      ...b.some.filter((x) => !a.some.some((y) => x.language === y.language && x.goal === y.goal)),
-    ],
-  };
+  return out as Values;
 }
 
-/** Both conditions at once. What no value can meet may still be there. */
-export function bothFacts(languages: Languages, goals: Goals, a: Facts, b: Facts): Facts {
-  if (a === ANY_FACTS) return b;
-  if (b === ANY_FACTS) return a;
-  const types = a.types & b.types;
-  return {
-    types,
-    number: types & TYPES.number ? bothNumbers(a.number, b.number) : ANY_NUMBER,
-    string: types & TYPES.string ? bothStrings(languages, a.string, b.string) : ANY_STRING,
-    array: types & TYPES.array ? bothArrays(goals, a.array, b.array) : ANY_ARRAY,
-    object: types & TYPES.object ? bothObjects(goals, a.object, b.object) : ANY_OBJECT,
-  };
+function between(a: { least: number; most: number }, b: { least: number; most: number }) {
+  return { least: Math.max(a.least, b.least), most: Math.min(a.most, b.most) };
 }
+
+/** The elements of both lists, those that say the same once. */
+function joined<T extends object>(a: readonly T[], b: readonly T[]): readonly T[] {
+  const isSame = (x: T, y: T) => Object.keys(x).every((key) => x[key as keyof T] === y[key as keyof T]);
+  return a.length === 0 ? b : b.length === 0 ? a : [...a, ...b.filter((y) => !a.some((x) => isSame(x, y)))];
+}
+
+/** For each type, facts that hold if both do. */
+export const BOTH: {
+  [K in Kind]: (languages: Languages, goals: Goals, a: FactsOf[K], b: FactsOf[K]) => FactsOf[K];
+} = {
+  number: (_languages, _goals, a, b) => bothNumbers(a, b),
+  string: (languages, _goals, a, b) => ({
+    ...between(a, b),
+    language: languages.intersection([a.language, b.language]),
+  }),
+  array: (_languages, goals, a, b) => ({
+    ...between(a, b),
+    prefix: Array.from({ length: Math.max(a.prefix.length, b.prefix.length) }, (_, i) =>
+      goals.both(a.prefix[i] ?? a.rest, b.prefix[i] ?? b.rest),
+    ),
+    rest: goals.both(a.rest, b.rest),
+    counts: joined(a.counts, b.counts),
+    unique: a.unique || b.unique,
+  }),
+  object: (_languages, goals, a, b) => {
+    // In the order in which the schema names them.
+    let { properties } = a;
+    if (properties.size === 0) properties = b.properties;
+    else if (b.properties.size > 0) {
+      const both = new Map(properties);
+      for (const [name, goal] of b.properties) both.set(name, goals.both(both.get(name) ?? ANYTHING, goal));
+      properties = both;
+    }
+    return {
+      ...between(a, b),
+      properties,
+      patterns: joined(a.patterns, b.patterns),
+      others: joined(a.others, b.others),
+      names: goals.both(a.names, b.names),
+      required: new Set([...a.required, ...b.required]),
+      some: joined(a.some, b.some),
+    };
+  },
+};

@@ -1,5 +1,7 @@
 // What a value must be, as a list of schemas that it must meet and of those that it must fail.
 
+import type { Budget } from "../budget.ts";
+
 /** One schema of the source: where it stands and what it says. */
 export interface Schema {
   readonly id: number;
@@ -34,6 +36,11 @@ function merge(a: readonly Schema[], b: readonly Schema[]): readonly Schema[] {
 /** Makes goals, each once. */
 export class Goals {
   readonly #known = new Map<string, Goal>();
+  readonly #budget: Budget;
+
+  constructor(budget: Budget) {
+    this.#budget = budget;
+  }
 
   /** Forgets them; goals that are made again are not the same ones. */
   clear(): void {
@@ -55,6 +62,7 @@ export class Goals {
     if (a === ANYTHING) return b;
     if (a === NEVER || b === NEVER) return NEVER;
     const [meets, fails] = [merge(a.meets, b.meets), merge(a.fails, b.fails)];
+    this.#budget.spend(2 + ((meets.length + fails.length) >> 1));
     return meets.some((schema) => fails.includes(schema)) ? NEVER : this.#share(meets, fails);
   }
 

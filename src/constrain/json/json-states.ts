@@ -12,13 +12,13 @@ import type { Language } from "../language/language.ts";
 import type { TextState, TextStates, Track } from "../language/text-state.ts";
 import type { Inside, State } from "../state.ts";
 import { Steps } from "../steps.ts";
-import type { Alternatives } from "./alternatives.ts";
 import type { ArrayState } from "./array-rules.ts";
-import { TYPES } from "./facts.ts";
+import { FALSE, NULL, TRUE } from "./facts.ts";
 import type { Goal } from "./goal.ts";
 import type { NumberFacts } from "./number-facts.ts";
 import { canBecomeNumber, isNumber, shortened } from "./number-text.ts";
-import type { KeyClass, ObjectState, Step } from "./object-rules.ts";
+import type { KeyClass, ObjectState, Step } from "./object-state.ts";
+import type { Possibilities } from "./parts.ts";
 
 const [TAB, LINE_FEED, RETURN, SPACE, QUOTE, COMMA, COLON] = [9, 10, 13, 0x20, 0x22, 0x2c, 0x3a];
 const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
@@ -27,15 +27,15 @@ const MAX_INDENT = 32;
 /** States after which all that can be made again is dropped. */
 const MAX_STATES = 20_000;
 const WORDS = [
-  { text: "null", type: TYPES.null },
-  { text: "false", type: TYPES.false },
-  { text: "true", type: TYPES.true },
+  { text: "null", type: NULL },
+  { text: "false", type: FALSE },
+  { text: "true", type: TRUE },
 ] as const;
 const NUMBER_BYTES = new Set([..."-+.eE0123456789"].map((character) => character.charCodeAt(0)));
 
 /** Makes and remembers the states of one constraint. */
 export class JsonStates {
-  readonly alternatives: Alternatives;
+  readonly possibilities: Possibilities;
   readonly texts: TextStates;
   readonly spaced: boolean;
   readonly #root: Goal;
@@ -47,8 +47,8 @@ export class JsonStates {
   #lastId = 0;
 
   /** @param spaced whether white space is allowed */
-  constructor(alternatives: Alternatives, texts: TextStates, root: Goal, spaced: boolean) {
-    this.alternatives = alternatives;
+  constructor(possibilities: Possibilities, texts: TextStates, root: Goal, spaced: boolean) {
+    this.possibilities = possibilities;
     this.texts = texts;
     this.spaced = spaced;
     this.#root = root;
@@ -62,7 +62,7 @@ export class JsonStates {
       this.#begin = undefined;
       this.texts.clear();
       this.texts.languages.clear();
-      this.alternatives.forget();
+      this.possibilities.forget();
     }
     return (this.#begin ??= new Begin(
       new Value(new Context(this, [this.#root], () => END, false), undefined),
@@ -218,8 +218,8 @@ class Context {
   }
 
   begin(byte: number): State | undefined {
-    const { alternatives, texts } = this.states;
-    const parts = this.goals.map((goal) => alternatives.parts(goal));
+    const { possibilities, texts } = this.states;
+    const parts = this.goals.map((goal) => possibilities.of(goal));
     switch (byte) {
       case QUOTE: {
         const tracks = parts.flatMap(({ strings }, origin) =>

@@ -8,6 +8,8 @@ export type Scaled = bigint;
 /** Digits that a number has at most before its point, and behind it: a small model would write them for ever. */
 export const DIGITS = 24;
 export const ONE: Scaled = 10n ** 24n;
+/** Numbers of the grid lie between minus this and this. */
+const LIMIT = 10n ** BigInt(DIGITS) * ONE;
 /** Beyond it not every integer is a double. */
 const EXACT = 2n ** 53n * ONE;
 /** Steps that the search for one number of a set takes at most. */
@@ -15,25 +17,26 @@ const MAX_STEPS = 2000;
 
 /** Conditions on a number, all at once. */
 export interface NumberFacts {
-  least: Scaled | undefined;
-  most: Scaled | undefined;
+  /** Infinite if there is no bound. */
+  least: Scaled | number;
+  most: Scaled | number;
   /** It is a multiple of this. 1 stands for the grid itself. */
   step: Scaled;
   /** It is a multiple of none of these. */
   notSteps: readonly Scaled[];
-  /** It is one of these. */
-  values: readonly number[] | undefined;
-  /** It is none of these. */
-  except: readonly number[];
+  /** It is one of these, as JavaScript writes them, sorted; then nothing else is said. */
+  values: readonly string[] | undefined;
+  /** It is between none of these, which are numbers that are left out with what is too close to them. */
+  gaps: readonly (readonly [Scaled, Scaled])[];
 }
 
 export const ANY_NUMBER: NumberFacts = {
-  least: undefined,
-  most: undefined,
+  least: -Infinity,
+  most: Infinity,
   step: 1n,
   notSteps: [],
   values: undefined,
-  except: [],
+  gaps: [],
 };
 
 /** A double's decimal on the grid, rounded towards zero, and whether that changed it. */
@@ -106,26 +109,52 @@ function gcd(a: bigint, b: bigint): bigint {
   return a;
 }
 
+/** One of some numbers. */
+export function amongNumbers(values: readonly number[]): Partial<NumberFacts> {
+  return { values: values.map((value) => JSON.stringify(value)).sort() };
+}
+
+/** None of some numbers. */
+export function exceptNumbers(values: readonly number[]): Partial<NumberFacts> {
+  return { gaps: values.map((value) => [below(value), above(value)]) };
+}
+
+function ordered<T>(a: T, b: T): [T, T] {
+  return a < b ? [a, b] : [b, a];
+}
+
 export function bothNumbers(a: NumberFacts, b: NumberFacts): NumberFacts {
-  if (a === ANY_NUMBER) return b;
-  if (b === ANY_NUMBER) return a;
-  const larger = (x?: bigint, y?: bigint) => (x === undefined || (y !== undefined && y > x) ? y : x);
-  const smaller = (x?: bigint, y?: bigint) => (x === undefined || (y !== undefined && y < x) ? y : x);
+  if (a.values) {
+    const listed = b.values && new Set(b.values);
+    return {
+      ...a,
+      values: a.values.filter((text) => (listed ? listed.has(text) : holdsDouble(b, Number(text)))),
+    };
+  }
+  if (b.values) return bothNumbers(b, a);
   return {
-    least: larger(a.least, b.least),
-    most: smaller(a.most, b.most),
+    least: ordered(a.least, b.least)[1],
+    most: ordered(a.most, b.most)[0],
     step: (a.step * b.step) / gcd(a.step, b.step),
     notSteps: [...new Set([...a.notSteps, ...b.notSteps])],
-    values:
-      a.values && b.values ? a.values.filter((value) => b.values!.includes(value)) : (a.values ?? b.values),
-    except: [...new Set([...a.except, ...b.except])],
+    values: undefined,
+    gaps: [...a.gaps, ...b.gaps],
   };
 }
 
-/** A number between two others that is in the set; undefined if there is none. */
-export function numberBetween(facts: NumberFacts, from: Scaled, to: Scaled): Scaled | undefined {
-  let low = facts.least !== undefined && facts.least > from ? facts.least : from;
-  let high = facts.most !== undefined && facts.most < to ? facts.most : to;
+/**
+ * A number between two others that is in a set without listed values; undefined if there is none.
+ *
+ * @param giveUp called where the search takes too long
+ */
+export function numberBetween(
+  facts: NumberFacts,
+  from: Scaled,
+  to: Scaled,
+  giveUp?: () => never,
+): Scaled | undefined {
+  let low = facts.least > from ? BigInt(facts.least) : from;
+  let high = facts.most < to ? BigInt(facts.most) : to;
   if (facts.step > 1n && facts.step !== ONE) {
     // Whether a double is a multiple can be told as long as it is exact.
     if (low < -EXACT) low = -EXACT;
@@ -137,14 +166,10 @@ export function numberBetween(facts: NumberFacts, from: Scaled, to: Scaled): Sca
     if (low < -limit) low = -limit;
     if (high > limit) high = limit;
   }
-  if (facts.values) {
-    const all = facts.values.map(scaled).sort((a, b) => (a < b ? -1 : 1));
-    return all.find((value) => value >= low && value <= high && holds(facts, value));
-  }
   const { step } = facts;
   let at = low + (((-low % step) + step) % step);
   for (let steps = 0; at <= high; steps++) {
-    if (steps > MAX_STEPS) return undefined;
+    if (steps > MAX_STEPS) return giveUp?.();
     const next = beyond(facts, at);
     if (next === undefined) return at;
     at = next + (((-next % step) + step) % step);
@@ -154,11 +179,11 @@ export function numberBetween(facts: NumberFacts, from: Scaled, to: Scaled): Sca
 
 /** How many numbers are in the set, up to a number of them. */
 export function countNumbers(facts: NumberFacts, most: number): number {
-  const limit = 10n ** BigInt(DIGITS) * ONE;
+  if (facts.values) return facts.values.length;
   let found = 0;
-  let from = -limit;
+  let from = -LIMIT;
   while (found < most) {
-    const next = numberBetween(facts, from, limit);
+    const next = numberBetween(facts, from, LIMIT);
     if (next === undefined) break;
     found++;
     // Numbers are different only if their doubles are.
@@ -169,11 +194,9 @@ export function countNumbers(facts: NumberFacts, most: number): number {
 }
 
 /** Where to look next if a number is excluded; undefined if it is not. */
-function beyond({ except, notSteps }: NumberFacts, at: Scaled): Scaled | undefined {
-  for (const value of except) {
-    const end = above(value);
-    if (at < end && at > below(value)) return end;
-  }
+function beyond({ gaps, notSteps }: NumberFacts, at: Scaled): Scaled | undefined {
+  const gap = gaps.find(([low, high]) => at > low && at < high);
+  if (gap) return gap[1];
   const close = (at < 0n ? -at : at) >> 50n;
   for (const step of notSteps) {
     const rest = ((at % step) + step) % step;
@@ -183,18 +206,38 @@ function beyond({ except, notSteps }: NumberFacts, at: Scaled): Scaled | undefin
   return undefined;
 }
 
-function holds(facts: NumberFacts, at: Scaled): boolean {
-  const { least, most, step } = facts;
-  if ((least !== undefined && at < least) || (most !== undefined && at > most)) return false;
-  return at % step === 0n && beyond(facts, at) === undefined;
-}
-
 /** Whether a number is in the set. */
 export function holdsNumber(facts: NumberFacts, at: Scaled): boolean {
   return numberBetween(facts, at, at) !== undefined;
 }
 
-export function isAnyNumber({ least, most, step, notSteps, values, except }: NumberFacts): boolean {
-  const bounded = least !== undefined || most !== undefined || values !== undefined;
-  return !bounded && step === 1n && notSteps.length + except.length === 0;
+/** Whether a double is in a set without listed values; one that is off the grid only if both its neighbours are. */
+export function holdsDouble(facts: NumberFacts, value: number): boolean {
+  if (isAnyNumber(facts)) return true;
+  const { at, rounded } = onGrid(value);
+  return holdsNumber(facts, at) && (!rounded || holdsNumber(facts, value > 0 ? at + 1n : at - 1n));
+}
+
+/** Whether a sorted text begins like this. */
+export function beginsListed(sorted: readonly string[], text: string): boolean {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! < text) low = middle + 1;
+    else high = middle;
+  }
+  return sorted[low]?.startsWith(text) ?? false;
+}
+
+export function isAnyNumber({ least, most, step, notSteps, values, gaps }: NumberFacts): boolean {
+  return (
+    least === -Infinity && most === Infinity && step === 1n && !values && notSteps.length + gaps.length === 0
+  );
+}
+
+/** Whether no number is in the set. */
+export function isNumberless(facts: NumberFacts, giveUp: () => never): boolean {
+  if (facts.values) return facts.values.length === 0;
+  if (facts.notSteps.some((notStep) => facts.step % notStep === 0n)) return true;
+  return !isAnyNumber(facts) && numberBetween(facts, -LIMIT, LIMIT, giveUp) === undefined;
 }

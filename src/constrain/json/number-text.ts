@@ -1,14 +1,13 @@
 // Numbers as they are written, digit by digit: whether what is there can still become a number of a set.
 
 import {
+  beginsListed,
   DIGITS,
   holdsNumber,
   isAnyNumber,
-  isOnGrid,
   type NumberFacts,
   numberBetween,
   ONE,
-  scaled,
 } from "./number-facts.ts";
 
 /** Exponents go from minus this to this: then no number is too large for a double, and none too small. */
@@ -51,18 +50,15 @@ function isWhole({ whole, fraction, exponent }: Parts): boolean {
 export function isNumber(facts: NumberFacts, text: string): boolean {
   const parts = partsOf(text);
   if (!parts || !isWhole(parts)) return false;
-  if (
-    isAnyNumber(facts) ||
-    facts.values?.some((value) => JSON.stringify(value) === text && holdsText(facts, value))
-  )
-    return true;
+  if (facts.values) return facts.values.includes(text) || facts.values.includes(withoutZeros(text));
+  if (isAnyNumber(facts)) return true;
   if (parts.exponent) return hasExponent(facts, parts, true);
   return holdsNumber(facts, magnitude(parts) * (parts.negative ? -1n : 1n));
 }
 
-function holdsText(facts: NumberFacts, value: number): boolean {
-  if (isOnGrid(value)) return holdsNumber(facts, scaled(value));
-  return !facts.except.includes(value);
+/** Without what stands behind the last digit that says something behind the point. */
+function withoutZeros(text: string): string {
+  return text.replace(/\.0*$|(\.\d*[1-9])0+$/, "$1");
 }
 
 function magnitude({ whole, fraction = "" }: Parts): bigint {
@@ -74,8 +70,7 @@ export function canBecomeNumber(facts: NumberFacts, text: string): boolean {
   const parts = partsOf(text);
   if (!parts) return false;
   if (isAnyNumber(facts)) return true;
-  for (const value of facts.values ?? [])
-    if (JSON.stringify(value).startsWith(text) && holdsText(facts, value)) return true;
+  if (facts.values) return beginsListed(facts.values, text) || facts.values.includes(withoutZeros(text));
   const { negative, whole, fraction, exponent } = parts;
   if (hasExponent(facts, parts, false)) return true;
   if (exponent) return false;
@@ -103,23 +98,15 @@ function hasExponent(
   { negative, whole, fraction, exponent }: Parts,
   complete: boolean,
 ): boolean {
-  if (facts.values || facts.except.length > 0 || facts.notSteps.length > 0) return false;
+  if (facts.gaps.length + facts.notSteps.length > 0) return false;
   if (whole !== undefined && !/^[1-9]$/.test(whole)) return false;
-  const [least, most] = negative
-    ? [
-        facts.most === undefined ? undefined : -facts.most,
-        facts.least === undefined ? undefined : -facts.least,
-      ]
-    : [facts.least, facts.most];
-  const small =
-    facts.step === 1n &&
-    (least === undefined || least <= 1n) &&
-    (most === undefined || most >= ONE / 100_000n);
+  const [least, most] = negative ? [-facts.most, -facts.least] : [facts.least, facts.most];
+  const small = facts.step === 1n && least <= 1n && most >= ONE / 100_000n;
   // A multiple of 10^21, whatever its first digits are, if these end in front of the point.
   const large =
     (facts.step === 1n || facts.step === ONE) &&
-    most === undefined &&
-    (least === undefined || least <= 10n ** BigInt(LARGE) * ONE) &&
+    most === Infinity &&
+    least <= 10n ** BigInt(LARGE) * ONE &&
     (facts.step === 1n || (fraction ?? "").length <= LARGE);
   if (!exponent) return !complete && (small || large);
   const { sign, digits } = exponent;

@@ -6,6 +6,7 @@ import { Languages } from "../language/language.ts";
 import { TextStates } from "../language/text-state.ts";
 import { Alternatives } from "./alternatives.ts";
 import { JsonStates } from "./json-states.ts";
+import { Possibilities } from "./parts.ts";
 import { SchemaSource } from "./schema-source.ts";
 
 export interface SchemaOptions {
@@ -17,11 +18,12 @@ export interface SchemaOptions {
 export function compileSchema(schema: unknown, options: SchemaOptions): Constraint {
   const budget = new Budget(MAX_WORK, "jsonSchema");
   const texts = new TextStates(new Languages(budget), true);
-  const source = new SchemaSource(schema);
-  const alternatives = new Alternatives(source, texts, budget, options);
+  const source = new SchemaSource(schema, budget);
+  const alternatives = new Alternatives(source, texts, budget, options.unknownFormats);
+  const possibilities = new Possibilities(alternatives, texts, options.declaredOrder);
   const root = alternatives.goals.meeting(source.root);
-  alternatives.explore(root);
+  possibilities.explore(root);
   budget.release();
-  const states = new JsonStates(alternatives, texts, root, options.spaced);
+  const states = new JsonStates(possibilities, texts, root, options.spaced);
   return new Constraint(() => states.begin());
 }

@@ -2,23 +2,34 @@
 
 import { EdgeformerError } from "../../errors.ts";
 import { excerpt } from "../../excerpt.ts";
+import type { Budget } from "../budget.ts";
 import type { Schema } from "./goal.ts";
 
 /** What relative references are relative to where no schema says so. */
 const NOWHERE = "schema:///";
+/** Keywords that have a schema or a list of them, and those that have schemas by name. */
+const SCHEMAS = new Set(
+  "additionalItems additionalProperties allOf anyOf contains else if items not oneOf prefixItems propertyNames then".split(
+    " ",
+  ),
+);
+const NAMED = new Set(
+  "$defs definitions dependencies dependentSchemas patternProperties properties".split(" "),
+);
+/** Keywords that are for people. */
+const NOTES = new Set("$comment default description examples title".split(" "));
 
 /** Refuses a schema for what stands at a place of it. */
 export function refuse(pointer: string, message: string): never {
-  throw new EdgeformerError("invalid_option", `jsonSchema at ${pointer || "/"}: ${message}`, {
-    param: "jsonSchema",
-  });
+  const place = pointer.length > 300 ? `${pointer.slice(0, 300)}…` : pointer || "/";
+  throw new EdgeformerError("invalid_option", `jsonSchema at ${place}: ${message}`, { param: "jsonSchema" });
 }
 
 function escaped(key: string): string {
   return key.replace(/~/g, "~0").replace(/\//g, "~1");
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return value !== null && typeof value === "object" && !Array.isArray(value);
 }
 
@@ -30,110 +41,165 @@ function resolved(reference: string, base: string): string {
   }
 }
 
+/** Something in the source, where it stands and what its references are relative to. */
+type Place = Omit<Schema, "id" | "value"> & { value: unknown };
+
 export class SchemaSource {
   readonly root: Schema;
+  readonly #budget: Budget;
+  /** Before 2019, what stands beside a reference does not say what it is relative to. */
+  readonly #isOld: boolean;
   readonly #idKeyword: string;
-  readonly #known = new Map<object, Schema>();
+  readonly #known = new Map<unknown, Schema>();
+  /** Schemas without others inside, by what they say: the same one stands in many places. */
+  readonly #alike = new Map<string, Schema>();
+  readonly #constants = new Map<object, Schema>();
   /** Schemas by their address without the # at its end; made when a reference asks for it. */
-  #addresses: Map<string, { value: unknown; pointer: string; base: string }> | undefined;
-  #constants = new Map<unknown, Schema>();
+  #addresses: Map<string, Place> | undefined;
   #count = 0;
 
-  constructor(value: unknown) {
+  constructor(value: unknown, budget: Budget) {
+    this.#budget = budget;
     const draft = isObject(value) && typeof value.$schema === "string" ? value.$schema : "";
+    this.#isOld = /draft-0[3467]/.test(draft);
     this.#idKeyword = /draft-0[34]/.test(draft) ? "id" : "$id";
-    this.root = this.#make(value, "", NOWHERE);
+    this.root = this.#make({ value, pointer: "", base: NOWHERE });
   }
 
-  #make(value: unknown, pointer: string, base: string): Schema {
-    if (typeof value === "boolean") return { id: ++this.#count, value, pointer, base };
-    if (!isObject(value))
+  #make(place: Place): Schema {
+    const { value, pointer } = place;
+    if (typeof value !== "boolean" && !isObject(value))
       refuse(pointer, `${excerpt(value)} is no schema: it must be an object or a boolean`);
     let schema = this.#known.get(value);
+    if (schema) return schema;
+    const key = isObject(value) ? ownText(value) : undefined;
+    schema = key === undefined ? undefined : this.#alike.get(key);
     if (!schema) {
-      const id = value[this.#idKeyword];
-      const here = typeof id === "string" ? resolved(id, base).replace(/#.*$/, "") : base;
-      schema = { id: ++this.#count, value, pointer, base: here };
-      this.#known.set(value, schema);
+      this.#budget.spend(2);
+      schema = { id: ++this.#count, value, pointer, base: this.#baseOf(place) };
+      if (key !== undefined) this.#alike.set(key, schema);
     }
+    this.#known.set(value, schema);
     return schema;
   }
 
-  /** The schema at some keys behind another. */
-  inside(schema: Schema, value: unknown, ...keys: (string | number)[]): Schema {
-    const pointer = keys.reduce<string>((text, key) => `${text}/${escaped(String(key))}`, schema.pointer);
-    return this.#make(value, pointer, schema.base);
+  /** What references in a place are relative to. */
+  #baseOf({ value, base }: Place): string {
+    const id = isObject(value) && !(this.#isOld && "$ref" in value) ? value[this.#idKeyword] : undefined;
+    return typeof id === "string" ? resolved(id, base).replace(/#.*$/, "") : base;
   }
 
-  /** A schema for exactly one value. */
-  constant(schema: Schema, value: unknown): Schema {
-    let found = this.#constants.get(value);
-    if (!found) {
-      found = { id: ++this.#count, value: { const: value }, pointer: schema.pointer, base: schema.base };
-      this.#constants.set(value, found);
-    }
-    return found;
+  /** The schema at some keys behind another. */
+  inside({ pointer, base }: Schema, value: unknown, ...keys: (string | number)[]): Schema {
+    return this.#make({
+      value,
+      pointer: keys.reduce<string>((text, key) => `${text}/${escaped(String(key))}`, pointer),
+      base,
+    });
+  }
+
+  /** A schema for exactly one array or object. */
+  like({ pointer, base }: Schema, value: object): Schema {
+    const known = this.#constants.get(value);
+    if (known) return known;
+    const constant = (inner: unknown) => ({ const: inner });
+    const same = Array.isArray(value)
+      ? {
+          type: "array",
+          prefixItems: value.map(constant),
+          items: false,
+          minItems: value.length,
+          maxItems: value.length,
+        }
+      : {
+          type: "object",
+          properties: Object.fromEntries(
+            Object.entries(value).map(([name, inner]) => [name, constant(inner)]),
+          ),
+          required: Object.keys(value),
+          additionalProperties: false,
+        };
+    const schema = this.#make({ value: same, pointer, base });
+    this.#constants.set(value, schema);
+    return schema;
   }
 
   /** A schema for some values. */
   listed(values: readonly unknown[]): Schema {
-    return { id: ++this.#count, value: { enum: values }, pointer: "", base: NOWHERE };
+    return this.#make({ value: { enum: values }, pointer: "", base: NOWHERE });
   }
 
   /** What a schema's `$ref` refers to. */
   referred(schema: Schema, reference: string): Schema {
     const address = resolved(reference, schema.base);
     const at = address.indexOf("#");
-    const [resource, encoded] = at === -1 ? [address, ""] : [address.slice(0, at), address.slice(at + 1)];
-    const fragment = decoded(encoded);
-    const start =
-      resource === NOWHERE || resource === this.root.base
-        ? { value: this.root.value as unknown, pointer: "", base: this.root.base }
-        : this.#addressed(resource);
-    if (!start)
-      refuse(`${schema.pointer}/$ref`, `${excerpt(reference)} is not in the schema; nothing is fetched`);
-    if (fragment !== "" && !fragment.startsWith("/")) {
-      const anchored = this.#addressed(`${resource}#${fragment}`);
-      if (!anchored) refuse(`${schema.pointer}/$ref`, `${excerpt(reference)} refers to nothing`);
-      return this.#make(anchored.value, anchored.pointer, anchored.base);
-    }
-    let { value, base } = start;
-    for (const part of fragment.split("/").slice(1)) {
+    const resource = at === -1 ? address : address.slice(0, at);
+    const fragment = at === -1 ? "" : decoded(address.slice(at + 1));
+    const isPointer = fragment === "" || fragment.startsWith("/");
+    const isRoot = resource === NOWHERE || resource === this.root.base;
+    let place: Place | undefined =
+      isPointer && isRoot ? this.root : this.#addressed(isPointer ? resource : `${resource}#${fragment}`);
+    if (!place)
+      refuse(
+        `${schema.pointer}/$ref`,
+        `${excerpt(reference)} ${isRoot ? "refers to nothing" : "is not in the schema; nothing is fetched"}`,
+      );
+    for (const part of isPointer ? fragment.split("/").slice(1) : []) {
       const key = part.replace(/~1/g, "/").replace(/~0/g, "~");
-      if (value === null || typeof value !== "object" || !Object.hasOwn(value, key))
+      const outer: unknown = place.value;
+      if (outer === null || typeof outer !== "object" || !Object.hasOwn(outer, key))
         refuse(`${schema.pointer}/$ref`, `${excerpt(reference)} refers to nothing`);
-      value = (value as Record<string, unknown>)[key];
-      const id = isObject(value) ? value[this.#idKeyword] : undefined;
-      if (typeof id === "string") base = resolved(id, base).replace(/#.*$/, "");
+      place = {
+        value: (outer as Record<string, unknown>)[key],
+        pointer: `${place.pointer}/${part}`,
+        base: this.#baseOf(place),
+      };
     }
-    return this.#make(value, `${start.pointer}${fragment}`, base);
+    return this.#make(place);
   }
 
-  #addressed(address: string): { value: unknown; pointer: string; base: string } | undefined {
+  #addressed(address: string): Place | undefined {
     if (!this.#addresses) {
       this.#addresses = new Map();
-      this.#collect(this.root.value, "", NOWHERE, 0);
+      this.#collect({ value: this.root.value, pointer: "", base: NOWHERE });
     }
     return this.#addresses.get(address);
   }
 
-  #collect(value: unknown, pointer: string, outer: string, depth: number): void {
-    if (value === null || typeof value !== "object" || depth > 200) return;
-    let base = outer;
-    if (isObject(value)) {
-      const id = value[this.#idKeyword];
-      if (typeof id === "string") {
-        base = resolved(id, outer);
-        const entry = { value, pointer, base: base.replace(/#.*$/, "") };
-        this.#addresses!.set(base.replace(/#$/, ""), entry);
-        base = entry.base;
-      }
-      for (const name of [value.$anchor, value.$dynamicAnchor])
-        if (typeof name === "string") this.#addresses!.set(`${base}#${name}`, { value, pointer, base });
+  /** Notes the addresses of a schema and of those inside. */
+  #collect(place: Place): void {
+    const { value, pointer } = place;
+    if (!isObject(value)) return;
+    this.#budget.spend(2);
+    const base = this.#baseOf(place);
+    const note = (address: string) => this.#addresses!.set(address.replace(/#$/, ""), place);
+    if (base !== place.base) note(base);
+    const id = value[this.#idKeyword];
+    if (typeof id === "string") note(resolved(id, place.base));
+    for (const name of [value.$anchor, value.$dynamicAnchor])
+      if (typeof name === "string") note(`${base}#${name}`);
+    for (const [keyword, inner] of Object.entries(value)) {
+      if (!(NAMED.has(keyword) ? isObject(inner) : SCHEMAS.has(keyword))) continue;
+      const at = `${pointer}/${keyword}`;
+      if (!NAMED.has(keyword) && isObject(inner)) this.#collect({ value: inner, pointer: at, base });
+      else if (inner !== null && typeof inner === "object")
+        for (const [name, each] of Object.entries(inner))
+          this.#collect({ value: each, pointer: `${at}/${escaped(name)}`, base });
     }
-    for (const [key, inner] of Object.entries(value))
-      this.#collect(inner, `${pointer}/${escaped(key)}`, base, depth + 1);
   }
+}
+
+/** What a schema says that has no others inside and that is short; undefined for others. */
+function ownText(value: Record<string, unknown>): string | undefined {
+  const said = Object.entries(value).filter(([keyword]) => !NOTES.has(keyword));
+  const isOwn = said.every(
+    ([keyword, each]) =>
+      !keyword.startsWith("$") &&
+      (typeof each !== "object" ||
+        each === null ||
+        (Array.isArray(each) && each.length < 16 && each.every((item) => typeof item !== "object"))),
+  );
+  return isOwn ? JSON.stringify(said) : undefined;
 }
 
 function decoded(fragment: string): string {
