@@ -214,8 +214,8 @@ const FORMATS: Record<string, [valid: string[], invalid: string[]]> = {
     ["ann", "@example.com", "a..b@example.com", "ann@-x.com", "a b@example.com"],
   ],
   hostname: [
-    ["example.com", "a", "xn--bcher-kva.example"],
-    ["-a.com", "a..b", "a_b", "a-.com", ""],
+    ["example.com", "a", "a1", "a-1", "ab-c", "a--b", "abc--d.example", `${"a".repeat(63)}.com`],
+    ["-a.com", "a..b", "a_b", "a-.com", "", "xn--bcher-kva.example", "ab--c", `${"a".repeat(64)}.com`],
   ],
   ipv4: [
     ["127.0.0.1", "255.255.255.255"],
@@ -230,12 +230,22 @@ const FORMATS: Record<string, [valid: string[], invalid: string[]]> = {
     ["123e4567e89b12d3a456426614174000", "123e4567-e89b-12d3-a456-42661417400g"],
   ],
   uri: [
-    ["https://example.com/a?b=c#d", "mailto:ann@example.com", "http://[::1]:80/", "urn:isbn:1"],
+    [
+      "https://example.com/a?b=c#d",
+      "mailto:ann@example.com",
+      "http://[::1]:80/",
+      "http://[V1.fe]/",
+      "urn:isbn:1",
+    ],
     ["example.com", "http://a b", "//x", "http://%zz", ""],
   ],
   "uri-reference": [
     ["/a/b", "#x", "", "../a?b", "http://x"],
     ["a b", "%", "\\"],
+  ],
+  iri: [
+    ["https://example.com/\u00e9?\u{f0000}\u{10fffd}", "http://example.com/?\ue000"],
+    ["http://example.com/\ue000", "\u00e9"],
   ],
   "json-pointer": [
     ["", "/a~0b/~1"],
@@ -336,6 +346,47 @@ describe("options", () => {
     for (const text of ['"\\u0061"', '"\\ud83c"', '"\\udf89"', '"\\"\\\\\\/\\n"'])
       expect(accepts(constraint, text), text).toBe(false);
   });
+});
+
+test("what is no schema has no address", () => {
+  const constraint = compileConstraint({
+    jsonSchema: {
+      $ref: "#name",
+      $defs: {
+        a: { enum: [{ $id: "https://example.com/x", $anchor: "name", type: "null" }] },
+        b: { unknown: { $anchor: "name", type: "boolean" }, default: { $anchor: "name", type: "array" } },
+        c: { $anchor: "name", type: "integer" },
+        d: { const: { $anchor: "name" }, examples: [{ $anchor: "name" }] },
+      },
+    },
+  });
+  expect(accepts(constraint, "1")).toBe(true);
+  for (const text of ["null", "true", "[]", "0.5"]) expect(accepts(constraint, text), text).toBe(false);
+});
+
+test("a reference leads through what is no schema, and in old drafts stands for itself", () => {
+  const hidden = { jsonSchema: { $ref: "#/unknown/a", unknown: { a: { type: "integer" } } } };
+  expect(accepts(compileConstraint(hidden), "1")).toBe(true);
+  expect(accepts(compileConstraint(hidden), '"a"')).toBe(false);
+  const beside = (draft: string) => ({
+    jsonSchema: {
+      $schema: draft,
+      $id: "https://example.com/root/",
+      properties: { a: { $id: "https://example.com/other/", $ref: "leaf" } },
+      definitions: {
+        a: { $id: "https://example.com/root/leaf", type: "integer" },
+        b: { $id: "https://example.com/other/leaf", type: "string" },
+      },
+    },
+  });
+  const old = compileConstraint(beside("http://json-schema.org/draft-07/schema#"), { whitespace: "none" });
+  expect(accepts(old, '{"a":1}')).toBe(true);
+  expect(accepts(old, '{"a":"b"}')).toBe(false);
+  const current = compileConstraint(beside("https://json-schema.org/draft/2020-12/schema"), {
+    whitespace: "none",
+  });
+  expect(accepts(current, '{"a":1}')).toBe(false);
+  expect(accepts(current, '{"a":"b"}')).toBe(true);
 });
 
 describe("what cannot be enforced is refused by name", () => {

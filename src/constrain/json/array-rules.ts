@@ -109,8 +109,9 @@ export class ArrayState {
     );
   }
 
-  /** The same with an item that later ones must differ from. */
+  /** The same with an item, if later ones must differ from it. */
   with(value: unknown): ArrayState {
+    if (!this.rules.isUnique) return this;
     return this.rules.state(this.index, this.found, [...this.values, value]);
   }
 

@@ -12,7 +12,11 @@ const CLOCK = "(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S)";
 const CALENDAR = "(?:\\d+D|\\d+M(?:\\d+D)?|\\d+Y(?:\\d+M(?:\\d+D)?)?)";
 const DURATION = `P(?:${CALENDAR}(?:T${CLOCK})?|T${CLOCK}|\\d+W)`;
 
-const LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
+/** Without those that have -- in the third and fourth place: whether they are well encoded takes tables. */
+const LABEL = "[A-Za-z0-9](?:B{0,2}[A-Za-z0-9]|B(?:[A-Za-z0-9]B|-[A-Za-z0-9])B{0,58}[A-Za-z0-9])?".replace(
+  /B/g,
+  "[A-Za-z0-9-]",
+);
 const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
 const OCTET = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 const IPV4 = `${OCTET}(?:\\.${OCTET}){3}`;
@@ -36,6 +40,8 @@ function ipv6(): string {
 
 const IPV6 = ipv6();
 const ESCAPED = "%[0-9A-Fa-f]{2}";
+/** iprivate of RFC 3987, which queries may have. */
+const PRIVATE = "\\ue000-\\uf8ff\\u{f0000}-\\u{ffffd}\\u{100000}-\\u{10fffd}";
 /** ucschar of RFC 3987. */
 const WIDE =
   "\\u00a0-\\ud7ff\\uf900-\\ufdcf\\ufdf0-\\uffef" +
@@ -45,14 +51,14 @@ const WIDE =
   ).join("");
 
 /** RFC 3986, and with further letters RFC 3987. */
-function uri(more: string, isReference: boolean): string {
+function uri(more: string, isReference: boolean, inQuery = ""): string {
   const plain = `A-Za-z0-9._~!$&'()*+,;=${more}-`;
   const segment = `(?:[:@${plain}]|${ESCAPED})`;
-  const host = `(?:\\[(?:${IPV6}|v[0-9A-Fa-f]+\\.[:A-Za-z0-9._~!$&'()*+,;=-]+)\\]|(?:[${plain}]|${ESCAPED})*)`;
+  const host = `(?:\\[(?:${IPV6}|[Vv][0-9A-Fa-f]+\\.[:A-Za-z0-9._~!$&'()*+,;=-]+)\\]|(?:[${plain}]|${ESCAPED})*)`;
   const authority = `(?:(?:[:${plain}]|${ESCAPED})*@)?${host}(?::\\d*)?`;
   const path = `(?:/${segment}*)*`;
   const absolute = `/(?:${segment}+${path})?`;
-  const query = `(?:\\?(?:[/?:@${plain}]|${ESCAPED})*)?(?:#(?:[/?:@${plain}]|${ESCAPED})*)?`;
+  const query = `(?:\\?(?:[/?:@${inQuery}${plain}]|${ESCAPED})*)?(?:#(?:[/?:@${plain}]|${ESCAPED})*)?`;
   const full = `[A-Za-z][A-Za-z0-9+.-]*:(?://${authority}${path}|${absolute}|${segment}+${path})${query}`;
   if (!isReference) return full;
   const first = `(?:[@${plain}]|${ESCAPED})+`;
@@ -74,8 +80,8 @@ export const FORMATS: ReadonlyMap<string, () => string> = new Map([
   ["uuid", () => "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"],
   ["uri", () => uri("", false)],
   ["uri-reference", () => uri("", true)],
-  ["iri", () => uri(WIDE, false)],
-  ["iri-reference", () => uri(WIDE, true)],
+  ["iri", () => uri(WIDE, false, PRIVATE)],
+  ["iri-reference", () => uri(WIDE, true, PRIVATE)],
   ["json-pointer", () => POINTER],
   ["relative-json-pointer", () => `(?:0|[1-9]\\d*)(?:#|${POINTER})`],
 ]);

@@ -37,7 +37,7 @@ export function objectRules(facts: ObjectFacts, tools: RuleTools): ObjectRules[]
     const isIn = (language: Language) => languages.matches(language, name);
     goalOf.set(name, isIn(allowed) ? applying(isIn, name) : NEVER);
   }
-  const classes = classesOf(facts, tools, languages.complement(languages.strings([...names])), allowed)
+  const classes = classesOf(facts, tools, [...names], allowed)
     .map((kind) => ({ ...kind, goal: applying((language) => kind.inside.has(language), undefined) }))
     .filter(({ goal }) => goal !== NEVER);
 
@@ -66,7 +66,7 @@ export function objectRules(facts: ObjectFacts, tools: RuleTools): ObjectRules[]
 function classesOf(
   { patterns, some, others }: ObjectFacts,
   tools: RuleTools,
-  unnamed: Language,
+  names: readonly string[],
   allowed: Language,
 ): Omit<KeyClass, "goal">[] {
   const { languages, budget } = tools;
@@ -74,7 +74,7 @@ function classesOf(
     ...[...patterns, ...some].map(({ language }) => language),
     ...others.flatMap((rule) => rule.languages),
   ]);
-  let classes = [{ language: languages.intersection([allowed, unnamed]), inside: new Set<Language>() }];
+  let classes = [{ language: allowed, inside: new Set<Language>() }];
   const alive = () => classes.filter(({ language }) => languages.isAlive(language));
   classes = alive();
   for (const cut of cuts) {
@@ -86,5 +86,6 @@ function classesOf(
     if (classes.length > MAX_CLASSES) tools.refuse("has too many patterns for keys that overlap");
     budget.spend(classes.length);
   }
-  return classes;
+  classes = classes.map(({ language, inside }) => ({ language: tools.without(language, names), inside }));
+  return alive();
 }

@@ -1,7 +1,7 @@
 // What an object's keys and values are held to, and where an object stands: keys come in any order, or in the declared
 // one, each once.
 
-import { ALL, type Language } from "../language/language.ts";
+import type { Language } from "../language/language.ts";
 import type { KeyPattern, ObjectFacts } from "./facts.ts";
 import type { Goal } from "./goal.ts";
 import type { RuleTools } from "./rule-tools.ts";
@@ -180,14 +180,16 @@ export class ObjectState {
     return (this.#named ??= this.rules.names.filter((_, index) => this.#mayCome(index)));
   }
 
-  /** Keys that may come of those that no schema names, by their class. */
+  /** Whether a key is named, or was there. */
+  knows(key: string): boolean {
+    return this.rules.index.has(key) || this.#place.free.includes(key);
+  }
+
+  /** Keys that may come of those that no schema names, by their class; some that it knows may be among them. */
   get unnamed(): readonly { kind: KeyClass; language: Language }[] {
-    const { languages } = this.rules.tools;
-    const { free } = this.#place;
-    const taken = free.length === 0 ? ALL : languages.complement(languages.strings(free));
     this.#unnamed ??= this.rules.classes
       .filter((kind) => this.unnamedSteps(kind, undefined).length > 0)
-      .map((kind) => ({ kind, language: languages.intersection([kind.language, taken]) }));
+      .map((kind) => ({ kind, language: this.rules.tools.without(kind.language, this.#place.free) }));
     return this.#unnamed;
   }
 

@@ -149,6 +149,17 @@ export class Possibilities implements RuleTools {
     return visit(language, "") ? words : undefined;
   }
 
+  without(language: Language, words: readonly string[]): Language {
+    const isEnd = (word: string) => {
+      let at = language;
+      for (const character of word) at = this.languages.next(at, character.codePointAt(0)!);
+      return at !== NOTHING && at.lengths?.longest !== Infinity;
+    };
+    const ends = language === ALL ? [] : words.filter(isEnd);
+    if (ends.length === 0) return language;
+    return this.languages.intersection([language, this.languages.complement(this.languages.strings(ends))]);
+  }
+
   otherThan(goal: Goal, values: readonly unknown[]): Goal {
     if (values.length === 0) return goal;
     return this.goals.both(goal, this.goals.failing(this.#alternatives.source.listed(values)));

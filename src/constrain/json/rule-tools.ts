@@ -16,6 +16,8 @@ export interface RuleTools {
   strings(goal: Goal): Language;
   /** All words of a language if they are at most so many. */
   words(language: Language, most: number): string[] | undefined;
+  /** A language without some of its words, but for those that others begin with without end: they are no dead ends. */
+  without(language: Language, words: readonly string[]): Language;
   /** What a value must be that reaches a goal and is none of some values, which are no arrays and no objects. */
   otherThan(goal: Goal, values: readonly unknown[]): Goal;
   /** Whether so many values reach a goal. */

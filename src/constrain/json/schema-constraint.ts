@@ -5,7 +5,7 @@ import { Constraint } from "../constraint.ts";
 import { Languages } from "../language/language.ts";
 import { TextStates } from "../language/text-state.ts";
 import { Alternatives } from "./alternatives.ts";
-import { JsonStates } from "./json-states.ts";
+import { beginJson } from "./json-states.ts";
 import { Possibilities } from "./parts.ts";
 import { SchemaSource } from "./schema-source.ts";
 
@@ -24,6 +24,5 @@ export function compileSchema(schema: unknown, options: SchemaOptions): Constrai
   const root = alternatives.goals.meeting(source.root);
   possibilities.explore(root);
   budget.release();
-  const states = new JsonStates(possibilities, texts, root, options.spaced);
-  return new Constraint(() => states.begin());
+  return new Constraint(beginJson(possibilities, texts, root, options.spaced));
 }
