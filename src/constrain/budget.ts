@@ -12,6 +12,8 @@ export class Budget {
   #most: number;
   readonly param: string;
   #spent = 0;
+  /** Says what is at work, for the message. */
+  place = (): string => "";
 
   constructor(most: number, param: string) {
     this.#most = most;
@@ -32,7 +34,7 @@ export class Budget {
     if (this.#spent > this.#most)
       throw new EdgeformerError(
         "invalid_option",
-        `${this.param} takes too much work to compile; make it smaller or simpler`,
+        `${this.param}${this.place()} takes too much work to compile; make it smaller or simpler`,
         { param: this.param },
       );
   }

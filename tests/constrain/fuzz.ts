@@ -83,23 +83,37 @@ export function fuzz(seed: number, schemas: number): FuzzCounts {
       counts.values++;
       if (valid) counts.valid++;
     }
-    for (let walk = 0; walk < 2; walk++) {
+    const walk = (order: string, written: Constraint) => {
       let text: string | undefined;
       try {
-        text = wander(constraint, next, tiny, 400);
+        text = wander(written, next, tiny, 400);
       } catch (error) {
-        throw new Error(`seed ${seed}, ${i}: ${(error as Error).message} for ${JSON.stringify(schema)}`, {
-          cause: error,
-        });
+        throw new Error(
+          `seed ${seed}, ${i}, ${order}: ${(error as Error).message} for ${JSON.stringify(schema)}`,
+          { cause: error },
+        );
       }
       counts.walks++;
-      if (text === undefined) continue;
+      if (text === undefined) return;
       counts.ended++;
       expect(
         validate(JSON.parse(text)) ?? true,
-        `seed ${seed}, ${i}: wrote ${text} for ${JSON.stringify(schema)}`,
+        `seed ${seed}, ${i}, ${order}: wrote ${text} for ${JSON.stringify(schema)}`,
       ).toBe(true);
-    }
+      expect(reads(constraint, text), `${order}: ${text} for ${JSON.stringify(schema)}`).toBe(true);
+    };
+    walk("any order", constraint);
+    const declared = compileConstraint(
+      { jsonSchema: schema },
+      { whitespace: "none", propertyOrder: "declared" },
+    );
+    walk("declared order", declared);
+    for (const value of values)
+      if (reads(declared, JSON.stringify(value)))
+        expect(
+          reads(constraint, JSON.stringify(value)),
+          `declared order: ${JSON.stringify(value)} for ${JSON.stringify(schema)}`,
+        ).toBe(true);
     old.removeSchema();
     current.removeSchema();
   }

@@ -25,7 +25,7 @@ import {
 import { ANYTHING, type Goal, Goals, NEVER, type Schema } from "./goal.ts";
 import { Keywords, type Reading } from "./keywords.ts";
 import { isNumberless } from "./number-facts.ts";
-import { refuse, type SchemaSource } from "./schema-source.ts";
+import { placeOf, refuse, type SchemaSource } from "./schema-source.ts";
 import { VALUE_KEYWORDS } from "./value-keywords.ts";
 
 /** Alternatives of one type that one place of a schema may have. */
@@ -70,6 +70,7 @@ export class Alternatives implements Reading {
     this.#texts = texts;
     this.budget = budget;
     this.goals = new Goals(budget);
+    budget.place = () => ` at ${placeOf(this.pointer)}:`;
     this.unknownFormats = unknownFormats;
   }
 

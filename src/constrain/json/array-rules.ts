@@ -109,9 +109,10 @@ export class ArrayState {
     );
   }
 
-  /** The same with an item, if later ones must differ from it. */
-  with(value: unknown): ArrayState {
+  /** The same with an item, if later ones must differ from it; undefined if it does not differ itself. */
+  with(value: unknown): ArrayState | undefined {
     if (!this.rules.isUnique) return this;
+    if (this.values.includes(value)) return undefined;
     return this.rules.state(this.index, this.found, [...this.values, value]);
   }
 

@@ -35,7 +35,10 @@ export function arrayFrame(context: Context, threads: readonly Thread<ArrayState
   const items = context.inner(
     threads.flatMap(({ state, origin }) => state.steps.map((step) => ({ ...step, origin }))),
     (behind, value) => {
-      const added = behind.map(({ state, origin }) => ({ state: state.with(value), origin }));
+      const added = behind.flatMap(({ state, origin }) => {
+        const next = state.with(value);
+        return next ? [{ state: next, origin }] : [];
+      });
       return context.array(added)?.between;
     },
     isUnique,

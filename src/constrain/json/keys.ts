@@ -43,7 +43,9 @@ export class ObjectKeys {
     for (const { state, origin } of this.#threads)
       for (const { kind, language } of state.unnamed)
         kinds.set(language, [...(kinds.get(language) ?? []), { state: { object: state, kind }, origin }]);
-    const named = [...new Set(this.#threads.flatMap(({ state }) => state.named))].sort();
+    const [first, ...others] = this.#threads;
+    let named = first!.state.named;
+    if (others.length > 0) named = [...new Set(this.#threads.flatMap(({ state }) => state.named))].sort();
     const spelled = named.filter((name) => !PLAIN.test(name));
     // The first language is that of all that a schema names and that may be written in several ways.
     const tracks = [texts.languages.strings(spelled), ...kinds.keys()].map(

@@ -21,6 +21,7 @@ export interface SomeProperty {
 export class ObjectRules {
   readonly tools: RuleTools;
   readonly names: readonly string[];
+  readonly sorted: readonly string[];
   readonly index: ReadonlyMap<string, number>;
   /** What values must be, by the index of their key's name. */
   readonly goals: readonly Goal[];
@@ -43,6 +44,7 @@ export class ObjectRules {
   ) {
     this.tools = tools;
     this.names = [...goals.keys()];
+    this.sorted = [...this.names].sort();
     this.index = new Map(this.names.map((name, i) => [name, i]));
     this.goals = [...goals.values()];
     this.classes = classes;
@@ -175,9 +177,10 @@ export class ObjectState {
     return found >= words;
   }
 
-  /** Keys that may come of those that a schema names. */
+  /** Keys that may come of those that a schema names, sorted. */
   get named(): readonly string[] {
-    return (this.#named ??= this.rules.names.filter((_, index) => this.#mayCome(index)));
+    this.#named ??= this.rules.sorted.filter((name) => this.#mayCome(this.rules.index.get(name)!));
+    return this.#named;
   }
 
   /** Whether a key is named, or was there. */

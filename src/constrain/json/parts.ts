@@ -150,19 +150,28 @@ export class Possibilities implements RuleTools {
   }
 
   without(language: Language, words: readonly string[]): Language {
-    const isEnd = (word: string) => {
-      let at = language;
-      for (const character of word) at = this.languages.next(at, character.codePointAt(0)!);
-      return at !== NOTHING && at.lengths?.longest !== Infinity;
-    };
-    const ends = language === ALL ? [] : words.filter(isEnd);
+    const ends = language === ALL ? [] : words.filter((word) => this.#isEnd(language, word));
     if (ends.length === 0) return language;
     return this.languages.intersection([language, this.languages.complement(this.languages.strings(ends))]);
   }
 
+  /** Whether a word is in a language, but not the beginning of others without end. */
+  #isEnd(language: Language, word: string): boolean {
+    let at = language;
+    for (const character of word) at = this.languages.next(at, character.codePointAt(0)!);
+    return at !== NOTHING && at.lengths?.longest !== Infinity;
+  }
+
   otherThan(goal: Goal, values: readonly unknown[]): Goal {
     if (values.length === 0) return goal;
-    return this.goals.both(goal, this.goals.failing(this.#alternatives.source.listed(values)));
+    const { strings } = this.of(goal);
+    const ends = values.filter(
+      (value) =>
+        typeof value !== "string" ||
+        strings.some(({ language, most }) => most < Infinity || this.#isEnd(language, value)),
+    );
+    if (ends.length === 0) return goal;
+    return this.goals.both(goal, this.goals.failing(this.#alternatives.source.listed(ends)));
   }
 
   hasValues(goal: Goal, count: number): boolean {

@@ -18,7 +18,10 @@ export interface RuleTools {
   words(language: Language, most: number): string[] | undefined;
   /** A language without some of its words, but for those that others begin with without end: they are no dead ends. */
   without(language: Language, words: readonly string[]): Language;
-  /** What a value must be that reaches a goal and is none of some values, which are no arrays and no objects. */
+  /**
+   * What a value must be that reaches a goal and is none of some values, which are no arrays and no objects; strings may
+   * be among them that are no dead ends.
+   */
   otherThan(goal: Goal, values: readonly unknown[]): Goal;
   /** Whether so many values reach a goal. */
   hasValues(goal: Goal, count: number): boolean;

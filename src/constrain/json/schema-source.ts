@@ -19,10 +19,16 @@ const NAMED = new Set(
 /** Keywords that are for people. */
 const NOTES = new Set("$comment default description examples title".split(" "));
 
+/** A JSON pointer for a message. */
+export function placeOf(pointer: string): string {
+  return pointer.length > 300 ? `${pointer.slice(0, 300)}…` : pointer || "/";
+}
+
 /** Refuses a schema for what stands at a place of it. */
 export function refuse(pointer: string, message: string): never {
-  const place = pointer.length > 300 ? `${pointer.slice(0, 300)}…` : pointer || "/";
-  throw new EdgeformerError("invalid_option", `jsonSchema at ${place}: ${message}`, { param: "jsonSchema" });
+  throw new EdgeformerError("invalid_option", `jsonSchema at ${placeOf(pointer)}: ${message}`, {
+    param: "jsonSchema",
+  });
 }
 
 function escaped(key: string): string {
