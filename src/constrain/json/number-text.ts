@@ -128,7 +128,15 @@ function canReach(digits: string, least: number): boolean {
   return false;
 }
 
-/** A text for which the same may follow, one for many, where the set says nothing of the digits. */
-export function shortened(facts: readonly NumberFacts[], text: string): string {
-  return facts.every(isAnyNumber) ? text.replace(/^[^eE]+/, (digits) => digits.replace(/[2-9]/g, "1")) : text;
+/** A text for which the same may follow, one for many, where no set looks at digits but for whether they are 0. */
+export function shortened(sets: readonly NumberFacts[], text: string): string {
+  const isNegative = text.startsWith("-");
+  const isBlind = ({ least, most, step, notSteps, values, gaps }: NumberFacts): boolean => {
+    const [low, high] = isNegative ? [-most, -least] : [least, most];
+    const isWide = high === Infinity && (low <= 1n || low === ONE);
+    return isWide && (step === 1n || step === ONE) && !values && notSteps.length + gaps.length === 0;
+  };
+  if (!sets.every(isBlind)) return text;
+  const digits = sets.every(({ step }) => step === 1n) ? /^[^eE]+/ : /^-?\d+/;
+  return text.replace(digits, (some) => some.replace(/[2-9]/g, "1"));
 }
