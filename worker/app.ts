@@ -136,6 +136,11 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
           onProgress,
           signal,
         }),
+      prepare: async ({ tokenizer }) => {
+        if (!tokenizer) return;
+        const { prepareTokenizer } = await import("../src/constrain/index.ts");
+        await prepareTokenizer(tokenizer, () => scheduler.wait(0));
+      },
     });
   };
 

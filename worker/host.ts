@@ -14,6 +14,8 @@ type Progress = (loadedBytes: number, totalBytes: number, file: string) => void;
 export interface LoadRequest {
   /** `signal` fires when this load is given up. */
   load: (onProgress: Progress, signal: AbortSignal) => Promise<Model>;
+  /** What can be made ready while requests are served already. */
+  prepare?: (model: Model) => Promise<void>;
   /** Without a new byte for this long, a load is given up. */
   stallMs: number;
   /** A load that failed is not tried again for this long. */
@@ -87,7 +89,7 @@ export class ModelHost {
    *
    * @throws what the load threw; EdgeformerError `io` if it stalled
    */
-  async model({ load, stallMs, retryMs, keepAlive }: LoadRequest): Promise<Model> {
+  async model({ load, prepare, stallMs, retryMs, keepAlive }: LoadRequest): Promise<Model> {
     if (this.#model) return this.#model;
     if (this.#attempt?.outcome === "pending") return this.#follow(this.#attempt, stallMs);
     const previous = this.#attempt;
@@ -103,7 +105,7 @@ export class ModelHost {
       failedAt: 0,
     };
     this.#attempt = attempt;
-    keepAlive(this.#run(attempt, previous, load, stallMs));
+    keepAlive(this.#run(attempt, previous, load, stallMs).then(() => this.#model && prepare?.(this.#model)));
     return this.#follow(attempt, stallMs);
   }
 

@@ -31,11 +31,14 @@ export class Budget {
 
   spend(units = 1): void {
     this.#spent += units;
-    if (this.#spent > this.#most)
-      throw new EdgeformerError(
-        "invalid_option",
-        `${this.param}${this.place()} takes too much work to compile; make it smaller or simpler`,
-        { param: this.param },
-      );
+    if (this.#spent > this.#most) this.refuse();
+  }
+
+  refuse(): never {
+    throw new EdgeformerError(
+      "invalid_option",
+      `${this.param}${this.place()} takes too much work to compile; make it smaller or simpler`,
+      { param: this.param },
+    );
   }
 }

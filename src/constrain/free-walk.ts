@@ -58,7 +58,7 @@ function build(vocabulary: Vocabulary): FreeWalk {
       const next = at.step(byte);
       if (!next) continue;
       const length = characters + (at.atBoundary ? 1 : 0);
-      vocabulary.allow(mask, node);
+      vocabulary.mark(mask, node);
       if (tokens[node] !== -1) nodes.push({ characters: length, node });
       path.push(byte);
       visit(node + 1, ends[node]!, next, length);

@@ -5,5 +5,5 @@
  */
 
 export { type ConstraintOptions, type ConstraintSource, compileConstraint } from "./compile.ts";
-export type { Constraint, MatcherOptions } from "./constraint.ts";
+export { type Constraint, type MatcherOptions, prepareTokenizer } from "./constraint.ts";
 export type { Matcher } from "./matcher.ts";

@@ -61,12 +61,9 @@ export class Masks {
     if (wide?.inside && wide !== given && given.inside!.isFar(this.#walk(wide.inside).longest)) state = wide;
     const known = recall(this.#masks, state);
     if (known) return known;
-    const { inside, until } = state;
+    const { inside } = state;
     let mask: Uint32Array;
-    if (until !== undefined) {
-      mask = this.#vocabulary.fullMask().slice();
-      this.#correct(mask, 0, this.#vocabulary.bytes.length, state, until);
-    } else if (state.close && (inside || state.listed)) {
+    if (state.close && (inside || state.listed)) {
       const walk = inside && this.#walk(inside);
       mask = walk ? walk.mask.slice() : this.#vocabulary.emptyMask();
       for (const { node, inside: end, written, opens } of walk?.exits ?? []) {
@@ -85,7 +82,7 @@ export class Masks {
   /** Allows the tokens that write a part of a text, and those that end the string behind it. */
   #allowText(mask: Uint32Array, state: State, text: string): void {
     const { nodes, exit } = this.#vocabulary.pathOf(text);
-    for (const node of nodes) this.#vocabulary.allow(mask, node);
+    for (const node of nodes) this.#vocabulary.mark(mask, node);
     if (exit === -1) return;
     let inside = state.inside;
     for (let i = 0; i < text.length && inside; i++) inside = inside.step(text.charCodeAt(i));
@@ -95,7 +92,7 @@ export class Masks {
 
   /** Allows the token at a node and what goes on from it. */
   #descend(mask: Uint32Array, node: number, state: State): void {
-    this.#vocabulary.allow(mask, node);
+    this.#vocabulary.mark(mask, node);
     const end = this.#vocabulary.ends[node]!;
     if (end > node + 1) this.#children(mask, node + 1, end, state);
   }
@@ -105,21 +102,6 @@ export class Masks {
     for (let node = from; node < to; node = ends[node]!) {
       const next = state.step(bytes[node]!);
       if (next) this.#descend(mask, node, next);
-    }
-  }
-
-  /** Looks again at the tokens of some subtrees, all of them allowed, that have the byte on which they depend. */
-  #correct(mask: Uint32Array, from: number, to: number, state: State, until: number): void {
-    const vocabulary = this.#vocabulary;
-    const holds = vocabulary.holding(until);
-    for (let node = from; node < to; node = vocabulary.ends[node]!) {
-      if (holds[node] === 0) continue;
-      const next = state.step(vocabulary.bytes[node]!);
-      if (next?.until === until) this.#correct(mask, node + 1, vocabulary.ends[node]!, next, until);
-      else {
-        for (let below = node; below < vocabulary.ends[node]!; below++) vocabulary.forbid(mask, below);
-        if (next) this.#descend(mask, node, next);
-      }
     }
   }
 
@@ -140,7 +122,7 @@ export class Masks {
     const mask = all.slice();
     let first = 0;
     for (; first < nodes.length && lengths[first]! > most; first++)
-      this.#vocabulary.forbid(mask, nodes[first]!);
+      this.#vocabulary.mark(mask, nodes[first]!, false);
     // Exits behind as many characters lead to the same place.
     const behind: (Inside | undefined)[] = [];
     const kept: Exit[] = [];
@@ -243,14 +225,14 @@ class StringWalker {
       const otherNext = isFilled && !isFree ? other?.step(byte) : undefined;
       if (!next) {
         if (isFilled && (isFree || otherNext))
-          for (let below = node; below < ends[node]!; below++) vocabulary.forbid(this.#mask, below);
+          for (let below = node; below < ends[node]!; below++) vocabulary.mark(this.#mask, below, false);
         continue;
       }
       if (isFilled && (isFree ? next.free === Infinity : next === otherNext)) {
         this.#takeExits(node, next, length);
         continue;
       }
-      vocabulary.allow(this.#mask, node);
+      vocabulary.mark(this.#mask, node);
       if (vocabulary.tokens[node] !== -1 && length > this.#longest) this.#longest = length;
       if (ends[node]! === node + 1) continue;
       this.#path.push(byte);

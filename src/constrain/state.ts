@@ -18,8 +18,6 @@ export interface State {
   close?(inside: Inside | undefined, written: string, whole: boolean): State | undefined;
   /** The same without bounds on the string's length: the same tokens may follow where the bounds are far. */
   readonly unbounded?: State | undefined;
-  /** Any bytes may follow up to this one: a token without it may come, whatever it is. */
-  readonly until?: number | undefined;
 }
 
 /** A place inside a string, apart from where the string stands. */

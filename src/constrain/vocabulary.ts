@@ -17,19 +17,60 @@ interface Path {
   exit: number;
 }
 
+/** The tree while it grows: each node's children are a list in the order of their bytes. Node 0 is the root. */
+class Tree {
+  nodes = 0;
+  readonly bytes = [0];
+  readonly tokens = [-1];
+  /** The first of a node's children, and the next one of its parent's; 0 if there is none. */
+  readonly children = [0];
+  readonly siblings = [0];
+  /** The nodes behind two bytes: the lists above them are long. */
+  readonly #pairs = new Int32Array(0x10000);
+
+  /** Adds a token; the one that was there before, or -1. */
+  add(spelling: Uint8Array, id: number): number {
+    const pair = (spelling[0]! << 8) | (spelling[1] ?? 0);
+    let node = spelling.length > 1 ? this.#pairs[pair]! : 0;
+    for (let i = node === 0 ? 0 : 2; i < spelling.length; i++) {
+      const byte = spelling[i]!;
+      let [list, place] = [this.children, node];
+      let next = list[place]!;
+      while (next !== 0 && this.bytes[next]! < byte) {
+        [list, place] = [this.siblings, next];
+        next = list[place]!;
+      }
+      if (next === 0 || this.bytes[next] !== byte) {
+        const made = ++this.nodes;
+        list[place] = made;
+        this.bytes.push(byte);
+        this.tokens.push(-1);
+        this.children.push(0);
+        this.siblings.push(next);
+        next = made;
+      }
+      node = next;
+      if (i === 1) this.#pairs[pair] = node;
+    }
+    const before = this.tokens[node]!;
+    this.tokens[node] = id;
+    return before;
+  }
+}
+
 export class Vocabulary {
   /** Token ids are below this. */
   readonly size: number;
   readonly bytes: Uint8Array;
   readonly ends: Uint32Array;
   readonly tokens: Int32Array;
-  /** Further tokens with the same bytes as a token. */
-  readonly twins: ReadonlyMap<number, number[]>;
+  /** Of a token, another one with the same bytes, if there is one more. */
+  readonly #twins = new Map<number, number>();
+  /** Bytes that are tokens by themselves. */
+  readonly #alone = new Set<number>();
   readonly #paths = new Map<string, Path>();
   readonly #tokenizer: Tokenizer;
   readonly #special: ReadonlySet<number>;
-  readonly #holding = new Map<number, Uint8Array>();
-  #full: Uint32Array | undefined;
   /** The token at the end of a text, where the tokenizer names one. */
   readonly endToken: number | undefined;
 
@@ -39,40 +80,28 @@ export class Vocabulary {
     const special = new Set(tokenizer.specialTokens.values());
     this.#special = special;
     this.endToken = tokenizer.specialTokens.get(tokenizer.namedTokens.get("eos_token") ?? "");
-    const spellings: [spelling: string, id: number][] = [];
+    const tree = new Tree();
     for (let id = 0; id < this.size; id++) {
-      if (special.has(id)) continue;
-      const bytes = tokenizer.bytes(id);
-      if (bytes.length > 0) spellings.push([String.fromCharCode(...bytes), id]);
+      const spelling = this.spelling(id);
+      if (spelling.length === 0) continue;
+      if (spelling.length === 1) this.#alone.add(spelling[0]!);
+      const twin = tree.add(spelling, id);
+      if (twin !== -1) this.#twins.set(id, twin);
     }
-    spellings.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-    let nodes = 0;
-    let before = "";
-    for (const [spelling] of spellings) {
-      nodes += spelling.length - sharedLength(before, spelling);
-      before = spelling;
-    }
-    this.bytes = new Uint8Array(nodes);
-    this.ends = new Uint32Array(nodes);
-    this.tokens = new Int32Array(nodes).fill(-1);
-    const twins = new Map<number, number[]>();
-    const path: number[] = [];
-    let node = 0;
-    before = "";
-    for (const [spelling, id] of spellings) {
-      const shared = sharedLength(before, spelling);
-      while (path.length > shared) this.ends[path.pop()!] = node;
-      for (let i = shared; i < spelling.length; i++) {
-        this.bytes[node] = spelling.charCodeAt(i);
-        path.push(node++);
+    this.bytes = new Uint8Array(tree.nodes);
+    this.ends = new Uint32Array(tree.nodes);
+    this.tokens = new Int32Array(tree.nodes);
+    let at = 0;
+    const flatten = (first: number): void => {
+      for (let node = first; node !== 0; node = tree.siblings[node]!) {
+        const place = at++;
+        this.bytes[place] = tree.bytes[node]!;
+        this.tokens[place] = tree.tokens[node]!;
+        flatten(tree.children[node]!);
+        this.ends[place] = at;
       }
-      const last = path.at(-1)!;
-      if (this.tokens[last] === -1) this.tokens[last] = id;
-      else twins.set(this.tokens[last]!, [...(twins.get(this.tokens[last]!) ?? []), id]);
-      before = spelling;
-    }
-    for (const open of path) this.ends[open] = node;
-    this.twins = twins;
+    };
+    flatten(tree.children[0]!);
   }
 
   /** Bytes of memory. */
@@ -88,6 +117,7 @@ export class Vocabulary {
   /** Whether some tokens together spell a text. */
   spells(text: string): boolean {
     const bytes = new TextEncoder().encode(text);
+    if (bytes.every((byte) => this.#alone.has(byte))) return true;
     const reached = new Uint8Array(bytes.length + 1);
     reached[0] = 1;
     for (let start = 0; start < bytes.length; start++) {
@@ -102,30 +132,6 @@ export class Vocabulary {
       }
     }
     return reached[bytes.length] === 1;
-  }
-
-  /** Of each node, 1 if it or one below it is this byte. */
-  holding(byte: number): Uint8Array {
-    let holds = this.#holding.get(byte);
-    if (!holds) {
-      holds = new Uint8Array(this.bytes.length);
-      for (let node = holds.length - 1; node >= 0; node--) {
-        if (this.bytes[node] === byte) holds[node] = 1;
-        for (let below = node + 1; below < this.ends[node]! && holds[node] === 0; below = this.ends[below]!)
-          holds[node] = holds[below]!;
-      }
-      this.#holding.set(byte, holds);
-    }
-    return holds;
-  }
-
-  /** The mask that allows all tokens of text. Must not be changed. */
-  fullMask(): Uint32Array {
-    if (!this.#full) {
-      this.#full = this.emptyMask();
-      for (let node = 0; node < this.bytes.length; node++) this.allow(this.#full, node);
-    }
-    return this.#full;
   }
 
   /** The nodes on the way of an ASCII text, as far as it goes, and that of a quotation mark behind it, or -1. */
@@ -154,29 +160,15 @@ export class Vocabulary {
     return new Uint32Array((this.size + 31) >>> 5);
   }
 
-  /** Sets the bits of the tokens that end at a node. */
-  allow(mask: Uint32Array, node: number): void {
-    const id = this.tokens[node]!;
-    if (id === -1) return;
-    mask[id >>> 5]! |= 1 << (id & 31);
-    if (this.twins.size === 0) return;
-    for (const twin of this.twins.get(id) ?? []) mask[twin >>> 5]! |= 1 << (twin & 31);
+  /** Sets or clears the bits of the tokens that end at a node. */
+  mark(mask: Uint32Array, node: number, isAllowed = true): void {
+    const token = this.tokens[node]!;
+    if (token === -1) return;
+    for (let id: number | undefined = token; id !== undefined; id = this.#twins.get(id)) {
+      if (isAllowed) mask[id >>> 5]! |= 1 << (id & 31);
+      else mask[id >>> 5]! &= ~(1 << (id & 31));
+    }
   }
-
-  /** Clears the bits of the tokens that end at a node. */
-  forbid(mask: Uint32Array, node: number): void {
-    const id = this.tokens[node]!;
-    if (id === -1) return;
-    mask[id >>> 5]! &= ~(1 << (id & 31));
-    if (this.twins.size === 0) return;
-    for (const twin of this.twins.get(id) ?? []) mask[twin >>> 5]! &= ~(1 << (twin & 31));
-  }
-}
-
-function sharedLength(a: string, b: string): number {
-  let length = 0;
-  while (length < a.length && a.charCodeAt(length) === b.charCodeAt(length)) length++;
-  return length;
 }
 
 const known = new WeakMap<Tokenizer, Vocabulary>();

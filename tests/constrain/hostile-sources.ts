@@ -36,6 +36,28 @@ export const HOSTILE: Record<string, Hostile> = {
   "a hundred thousand turns": { source: { regex: ".{0,100000}" } },
   "turns of turns": { source: { regex: "((a{0,1000}b{0,1000}){0,1000}c){0,1000}" } },
   "an automaton of 2^30 states": { source: { regex: ".*a.{30}" } },
+  "5,000 characters that may be missing": { source: { regex: "a?".repeat(5000) } },
+  "a long text twice": { source: { regex: `(${"ab".repeat(2000)}){2}` } },
+  "two patterns that begin alike for long": {
+    source: { regex: `${"ab".repeat(2000)}c|${"ab".repeat(2000)}d` },
+  },
+  "a megabyte of one choice": { source: { choice: ["ab".repeat(500_000)] } },
+  "100,000 choices": {
+    source: { choice: many(100_000, (i) => `item ${i}`) },
+    refused: /more than 10000 strings/,
+  },
+  "a megabyte of a pattern": {
+    source: { regex: "a".repeat(1_000_000) },
+    refused: /more than 10000 characters/,
+  },
+  "5,000 different characters that may be missing": {
+    source: { regex: many(4999, (i) => `${String.fromCodePoint(0x4e00 + i)}?`).join("") },
+    refused: TOO_MUCH,
+  },
+  "200 things to be looked for at once": {
+    source: { regex: `${many(200, (i) => `(?=.*${String.fromCodePoint(0x4e00 + i)})`).join("")}.*` },
+    refused: TOO_MUCH,
+  },
   "10,000 values": { source: { jsonSchema: { enum: many(10_000, (i) => `value ${i}`) } } },
   "anyOf 10,000 constants": {
     source: { jsonSchema: { anyOf: many(10_000, (i) => ({ const: `value ${i}` })) } },

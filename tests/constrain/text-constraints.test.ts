@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Constraint, compileConstraint } from "../../src/constrain/index.ts";
+import { type Constraint, compileConstraint, prepareTokenizer } from "../../src/constrain/index.ts";
 import { reads } from "./fuzz.ts";
 import { tiny } from "./tiny-tokenizer.ts";
 import { accepts, allowed, END, random, tokenizer, wander, write } from "./tokens.ts";
@@ -174,6 +174,38 @@ describe("regex", () => {
     expect(() => compileConstraint({ regex })).toThrow(
       expect.objectContaining({ code: "invalid_option", message: expect.stringContaining(message) }),
     );
+  });
+});
+
+describe("a vocabulary", () => {
+  /** A tokenizer that counts how often it is asked how a token is spelled. */
+  const counting = () => {
+    const counted = { ...tiny, asked: 0 };
+    counted.bytes = (id) => {
+      counted.asked++;
+      return tiny.bytes(id);
+    };
+    return counted;
+  };
+
+  test("is read once, by whoever comes first or when it is asked for", async () => {
+    const tokens = counting();
+    await prepareTokenizer(tokens);
+    expect(tokens.asked).toBeGreaterThan(256);
+    tokens.asked = 0;
+    for (const regex of ["a*", "b*"]) compileConstraint({ regex }).matcher(tokens).mask();
+    expect(tokens.asked).toBe(0);
+  });
+
+  test("may have several tokens with the same bytes: what one may do, all may", () => {
+    const twins = { ...tiny, vocabSize: tiny.vocabSize + 2 };
+    twins.bytes = (id) => (id >= tiny.vocabSize ? Uint8Array.of(0x61) : tiny.bytes(id));
+    const first = "a".charCodeAt(0);
+    const both = [first, tiny.vocabSize, tiny.vocabSize + 1];
+    const matcher = compileConstraint({ regex: "a[bc]" }).matcher(twins);
+    expect(allowed(matcher.mask()).filter((id) => both.includes(id))).toEqual(both);
+    expect(matcher.accept(both[2]!)).toBe(true);
+    expect(allowed(matcher.mask()).filter((id) => both.includes(id))).toEqual([]);
   });
 });
 

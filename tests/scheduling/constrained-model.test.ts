@@ -72,6 +72,31 @@ describe.each(Object.entries(CONSTRAINTS))("a text held to a %s", (_, constraint
   });
 });
 
+test("the first token's alternatives add up to the probability of each choice", async () => {
+  const labels = ["happy", "sad", "cold"];
+  const constraint = compileConstraint({ choice: labels });
+  const settings = { constraint, logprobs: 20 };
+  const { logprobs } = await model.complete("The dog was", { ...settings, maxTokens: 1 });
+  const probability = (label: string) =>
+    logprobs![0]!.top
+      .filter(({ id }) => label.startsWith(model.tokenizer!.decode([id])))
+      .reduce((sum, { logprob }) => sum + Math.exp(logprob), 0);
+  expect(labels.map(probability).reduce((sum, each) => sum + each)).toBeCloseTo(1, 5);
+  // What is drawn is each label about as often as that says: four standard deviations of 400 draws.
+  const drawn = await Promise.all(
+    Array.from({ length: 400 }, (_, seed) =>
+      model.complete("The dog was", { ...settings, maxTokens: 10, seed }),
+    ),
+  );
+  for (const label of labels) {
+    const expected = probability(label);
+    const share = drawn.filter(({ text }) => text === label).length / drawn.length;
+    expect(Math.abs(share - expected)).toBeLessThan(
+      4 * Math.sqrt((expected * (1 - expected)) / drawn.length) + 1e-3,
+    );
+  }
+});
+
 test("a stop string cuts a constrained text, too", async () => {
   const whole = await model.complete("Tom", { constraint: CONSTRAINTS.compact, seed: 1, maxTokens: 120 });
   const cut = await model.complete("Tom", {

@@ -164,7 +164,6 @@ class Within implements State {
 /** Any text, up to where it opens a call. */
 class FreeText implements State {
   readonly mayEnd = true;
-  readonly until = OPEN.at(-1)!;
   readonly #opened: State;
   /** Bytes of CALL_OPEN that the text ends with. */
   readonly #matched: number;

@@ -7,6 +7,8 @@ export interface StringSet {
   all: ReadonlySet<string>;
   /** In the order of their UTF-16 units, so that those with a common beginning are neighbours. */
   sorted: readonly string[];
+  /** In characters, in the same order. */
+  lengths: readonly number[];
 }
 
 export type Shape =
@@ -16,8 +18,8 @@ export type Shape =
   | { kind: "union"; parts: readonly Language[] }
   | { kind: "complement"; inner: Language }
   | { kind: "repeat"; inner: Language; least: number; most: number }
-  /** What is left, behind `depth` units, of the strings from `low` to before `high`. */
-  | { kind: "strings"; set: StringSet; low: number; high: number; depth: number };
+  /** What is left, behind `depth` units, which are `passed` characters, of the strings from `low` to before `high`. */
+  | { kind: "strings"; set: StringSet; low: number; high: number; depth: number; passed: number };
 
 /** What may follow, by the next character: from `starts[i]` to before `starts[i + 1]` it is `targets[i]`. */
 export interface Transitions {
@@ -35,18 +37,14 @@ export class Language {
   /** Whether it holds any text, once that is known. */
   alive: boolean | undefined;
   transitions: Transitions | undefined;
-  #lengths: Lengths | undefined | null = null;
+  /** Of its texts; undefined where that would have to be searched. */
+  readonly lengths: Lengths | undefined;
 
   constructor(shape: Shape) {
     this.shape = shape;
     this.nullable = isNullable(shape);
+    this.lengths = lengthsOf(shape);
     this.alive = shape.kind === "nothing" ? false : this.nullable || isSurelyAlive(shape) || undefined;
-  }
-
-  /** Of its texts; undefined where that would have to be searched. */
-  get lengths(): Lengths | undefined {
-    if (this.#lengths === null) this.#lengths = lengthsOf(this);
-    return this.#lengths;
   }
 }
 
@@ -104,7 +102,7 @@ interface Lengths {
 }
 
 /** Of a language's texts. Undefined for languages that have a complement in them: those would have to be searched. */
-function lengthsOf({ shape }: Language): Lengths | undefined {
+function lengthsOf(shape: Shape): Lengths | undefined {
   switch (shape.kind) {
     case "nothing":
       return { shortest: Infinity, longest: 0, deepest: 0, dense: true };
@@ -144,10 +142,9 @@ function lengthsOf({ shape }: Language): Lengths | undefined {
     case "complement":
       return undefined;
     case "strings": {
-      const { set, low, high, depth } = shape;
-      const all = new Set<number>();
-      for (let i = low; i < high; i++) all.add(characters(set.sorted[i]!, depth));
-      const [shortest, longest] = [Math.min(...all), Math.max(...all)];
+      const { set, low, high, passed } = shape;
+      const all = new Set(set.lengths.slice(low, high));
+      const [shortest, longest] = [Math.min(...all) - passed, Math.max(...all) - passed];
       return { shortest, longest, deepest: longest, dense: all.size === longest - shortest + 1 };
     }
   }
@@ -160,14 +157,4 @@ function either(a: Lengths, b: Lengths): Lengths {
     deepest: Math.max(a.deepest, b.deepest),
     dense: a.dense && b.dense && a.shortest <= b.longest + 1 && b.shortest <= a.longest + 1,
   };
-}
-
-/** Characters of a text from a unit on. */
-function characters(text: string, from: number): number {
-  let length = 0;
-  for (let i = from; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit < 0xdc00 || unit > 0xdfff) length++;
-  }
-  return length;
 }

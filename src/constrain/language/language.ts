@@ -17,6 +17,11 @@ import {
 
 export { ALL, ANY, EMPTY, Language, NOTHING } from "./expression.ts";
 
+/** Languages that are joined at once, times the characters at which that makes a difference: some milliseconds. */
+const MAX_STEP = 10_000;
+/** So much of a common beginning is joined at once. */
+const MAX_FACTORED = 16;
+
 /** Where no text goes on: half of a surrogate pair, and what lies behind the last character. */
 const GAPS = new Set([0xd800, LAST_POINT + 1]);
 const BORDERS = [0, 0xd800, 0xe000, LAST_POINT + 1];
@@ -80,9 +85,18 @@ export class Languages {
     this.#sets.clear();
   }
 
+  /** Counts what one step takes, of which no single one may take long: it may be one between two tokens. */
+  #spend(units: number): void {
+    if (units > MAX_STEP) this.#budget?.refuse();
+    this.#budget?.spend(units);
+  }
+
   #share(key: string, shape: Shape): Language {
     let found = this.#known.get(key);
-    if (!found) this.#known.set(key, (found = new Language(shape)));
+    if (!found) {
+      this.#spend(1);
+      this.#known.set(key, (found = new Language(shape)));
+    }
     return found;
   }
 
@@ -100,22 +114,52 @@ export class Languages {
     const sorted = [...all].sort((a, b) => (a < b ? -1 : 1));
     const key = JSON.stringify(sorted);
     let set = this.#sets.get(key);
-    if (!set) this.#sets.set(key, (set = { id: this.#sets.size, all, sorted }));
-    return this.#strings(set, 0, sorted.length, 0);
+    if (!set) {
+      const lengths = sorted.map((text) => [...text].length);
+      this.#sets.set(key, (set = { id: this.#sets.size, all, sorted, lengths }));
+    }
+    return this.#strings(set, 0, sorted.length, 0, 0);
   }
 
-  #strings(set: StringSet, low: number, high: number, depth: number): Language {
+  #strings(set: StringSet, low: number, high: number, depth: number, passed: number): Language {
     if (low >= high) return NOTHING;
     if (high - low === 1 && set.sorted[low]!.length === depth) return EMPTY;
-    return this.#share(`s${set.id}:${low}:${high}:${depth}`, { kind: "strings", set, low, high, depth });
+    return this.#share(`s${set.id}:${low}:${high}:${depth}`, {
+      kind: "strings",
+      set,
+      low,
+      high,
+      depth,
+      passed,
+    });
   }
 
   sequence(head: Language, tail: Language): Language {
     if (head === NOTHING || tail === NOTHING) return NOTHING;
     if (head === EMPTY || (head === ALL && tail === ALL)) return tail;
     if (tail === EMPTY) return head;
-    if (head.shape.kind === "sequence")
-      return this.sequence(head.shape.head, this.sequence(head.shape.tail, tail));
+    const heads: Language[] = [];
+    for (let rest = head; rest !== EMPTY; ) {
+      const [first, others] = split(rest);
+      heads.push(first);
+      rest = others;
+    }
+    return heads.reduceRight((behind, first) => this.#prepend(first, behind), tail);
+  }
+
+  /** @param head no sequence */
+  #prepend(head: Language, tail: Language): Language {
+    if (tail === EMPTY) return head;
+    const [next, rest] = split(tail);
+    // x{1,2}x{3,4} is x{4,6}.
+    if (
+      head.shape.kind === "repeat" &&
+      next.shape.kind === "repeat" &&
+      head.shape.inner === next.shape.inner
+    ) {
+      const { inner, least, most } = head.shape;
+      return this.#prepend(this.repeat(inner, least + next.shape.least, most + next.shape.most), rest);
+    }
     return this.#share(`.${head.id},${tail.id}`, { kind: "sequence", head, tail });
   }
 
@@ -133,7 +177,8 @@ export class Languages {
     return this.#share(`*${inner.id},${from},${most}`, { kind: "repeat", inner, least: from, most });
   }
 
-  union(languages: readonly Language[]): Language {
+  /** @param depth how often it was called for what others have behind a common beginning */
+  union(languages: readonly Language[], depth = 0): Language {
     const flat = new Set<Language>();
     const sets: CharacterClass[] = [];
     const add = (part: Language): void => {
@@ -143,25 +188,33 @@ export class Languages {
     };
     languages.forEach(add);
     if (sets.length > 0) flat.add(this.characters(sets.flat()));
-    this.#budget?.spend(flat.size);
+    this.#spend(flat.size);
     const isAll = ({ shape }: Language) => shape.kind === "complement" && flat.has(shape.inner);
     if (flat.has(ALL) || [...flat].some(isAll)) return ALL;
     const isEmptyExtra = [...flat].some((part) => part !== EMPTY && part.nullable);
     if (isEmptyExtra) flat.delete(EMPTY);
-    const parts = (flat.size > 1 ? this.#joinCounts(this.#factor(flat)) : [...flat]).sort(
-      (a, b) => a.id - b.id,
-    );
+    const parts = (
+      flat.size > 1 ? this.#joinCounts(depth < MAX_FACTORED ? this.#factor(flat, depth) : flat) : [...flat]
+    ).sort((a, b) => a.id - b.id);
     if (parts.length === 0) return NOTHING;
     if (parts.length === 1) return parts[0]!;
     return this.#share(`|${parts.map(({ id }) => id).join()}`, { kind: "union", parts });
   }
 
   /** Joins xy and xz to x(y|z): otherwise nested counts have a part for each way in which a text may be counted. */
-  #factor(parts: Iterable<Language>): Language[] {
+  #factor(parts: Iterable<Language>, depth: number): Language[] {
     const groups = new Map<Language, Language[]>();
     for (const part of parts) addTo(groups, split(part)[0], part);
     return [...groups].map(([head, group]) =>
-      group.length === 1 ? group[0]! : this.sequence(head, this.union(group.map((part) => split(part)[1]))),
+      group.length === 1
+        ? group[0]!
+        : this.sequence(
+            head,
+            this.union(
+              group.map((part) => split(part)[1]),
+              depth + 1,
+            ),
+          ),
     );
   }
 
@@ -219,11 +272,17 @@ export class Languages {
         return tableOf(entries);
       }
       case "sequence": {
-        const { head, tail } = shape;
-        return this.#combine(head.nullable ? [head, tail] : [head], ([inHead, inTail]) => {
-          const through = this.sequence(inHead!, tail);
-          return inTail ? this.union([through, inTail]) : through;
-        });
+        // What may be empty at the beginning may be left out.
+        const heads = [shape.head];
+        const tails = [shape.tail];
+        while (heads.at(-1)!.nullable && tails.at(-1) !== EMPTY) {
+          const [head, tail] = split(tails.at(-1)!);
+          heads.push(head);
+          tails.push(tail);
+        }
+        return this.#combine(heads, (targets) =>
+          this.union(targets.map((target, i) => this.sequence(target, tails[i]!))),
+        );
       }
       case "union":
         return this.#combine(shape.parts, (targets) => this.union(targets));
@@ -235,7 +294,7 @@ export class Languages {
         return this.#combine([inner], ([target]) => this.sequence(target!, rest));
       }
       case "strings": {
-        const { set, low, high, depth } = shape;
+        const { set, low, high, depth, passed } = shape;
         const ranges: [point: number, from: number, to: number][] = [];
         for (let i = low; i < high; i++) {
           const point = set.sorted[i]!.codePointAt(depth);
@@ -245,7 +304,7 @@ export class Languages {
         }
         ranges.sort((a, b) => a[0] - b[0]);
         const entries = ranges.flatMap(([point, from, to]): [number, Language][] => [
-          [point, this.#strings(set, from, to, depth + (point > 0xffff ? 2 : 1))],
+          [point, this.#strings(set, from, to, depth + (point > 0xffff ? 2 : 1), passed + 1)],
           [point + 1, NOTHING],
         ]);
         return tableOf([[0, NOTHING], ...entries]);
@@ -256,10 +315,10 @@ export class Languages {
   /** The table of what is made from several languages, given what each of them may go on with. */
   #combine(parts: readonly Language[], make: (targets: readonly Language[]) => Language): Transitions {
     const tables = parts.map((part) => this.transitions(part));
-    const starts = [...new Set([...BORDERS, ...tables.flatMap((table) => table.starts)])];
-    this.#budget?.spend(starts.length * parts.length);
+    const starts = new Set([...BORDERS, ...tables.flatMap((table) => table.starts)]);
+    this.#spend(starts.size * parts.length);
     return tableOf(
-      starts
+      [...starts]
         .sort((a, b) => a - b)
         .map((start) => [
           start,
