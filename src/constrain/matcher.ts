@@ -1,3 +1,4 @@
+import { onlyToken } from "../only-token.ts";
 import type { Masks } from "./masks.ts";
 import type { State } from "./state.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -61,7 +62,7 @@ export class Matcher {
     const ahead = this.clone();
     const ids: number[] = [];
     while (ids.length < MAX_FORCED && ahead.#state && !ahead.mayEnd) {
-      const id = onlyBit(ahead.#masks.of(ahead.#state));
+      const id = onlyToken(ahead.#masks.of(ahead.#state));
       if (id === undefined || !ahead.accept(id)) break;
       ids.push(id);
     }
@@ -72,16 +73,4 @@ export class Matcher {
   clone(): Matcher {
     return new Matcher(this.#vocabulary, this.#masks, this.#endTokens, this.#state);
   }
-}
-
-/** The number of the only bit that is set; undefined if none or several are. */
-function onlyBit(mask: Uint32Array): number | undefined {
-  let found: number | undefined;
-  for (let i = 0; i < mask.length; i++) {
-    const word = mask[i]!;
-    if (word === 0) continue;
-    if (found !== undefined || (word & (word - 1)) !== 0) return undefined;
-    found = 32 * i + 31 - Math.clz32(word);
-  }
-  return found;
 }

@@ -1,6 +1,7 @@
 import type { Engine } from "../engine/engine.ts";
+import { onlyToken } from "../only-token.ts";
 import { seedHalves } from "../options.ts";
-import { certain, onlyToken } from "./restriction.ts";
+import { certain } from "./restriction.ts";
 import type { Batch, Draw, Outcome, Outcomes, Rating, Read, Stage } from "./stage.ts";
 
 /** Strips of tokens from the first to before the second. */

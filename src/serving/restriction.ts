@@ -31,18 +31,6 @@ function setBit(mask: Uint32Array, id: number): void {
   mask[id >> 5]! |= 1 << (id & 31);
 }
 
-/** The one token that a mask leaves; undefined where it leaves none or several. */
-export function onlyToken(mask: Uint32Array): number | undefined {
-  let only: number | undefined;
-  for (let i = 0; i < mask.length; i++) {
-    const word = mask[i]!;
-    if (word === 0) continue;
-    if (only !== undefined || (word & (word - 1)) !== 0) return undefined;
-    only = i * 32 + lowestBit(word);
-  }
-  return only;
-}
-
 /** What is drawn where there is no choice: its probability is 1. */
 export function certain(id: number, logprobs: number | undefined): Outcome {
   if (logprobs === undefined) return { id, logprob: undefined, top: undefined };

@@ -1,10 +1,11 @@
 import { EdgeformerError } from "../errors.ts";
+import { onlyToken } from "../only-token.ts";
 import type { ResolvedOptions } from "../options.ts";
 import type { FinishReason, GenerateChunk, GeneratedLogprob, Score, TokenLogprob } from "../results.ts";
 import type { Owner, SharingOptions } from "../sharing.ts";
 import { TextStream } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { certain, onlyToken, Restriction, type TokenMatcher } from "./restriction.ts";
+import { certain, Restriction, type TokenMatcher } from "./restriction.ts";
 import type { Draw, Outcome, Rating } from "./stage.ts";
 
 /**
