@@ -62,6 +62,9 @@ function counted(language: Language): { inner: Language; least: number; most: nu
   return shape.kind === "repeat" ? shape : { inner: language, least: 1, most: 1 };
 }
 
+/** A language may outlive what is known here, so that numbers of sets are never given again. */
+let setCount = 0;
+
 function addTo<K, V>(groups: Map<K, V[]>, key: K, value: V): void {
   const group = groups.get(key);
   if (group) group.push(value);
@@ -116,7 +119,7 @@ export class Languages {
     let set = this.#sets.get(key);
     if (!set) {
       const lengths = sorted.map((text) => [...text].length);
-      this.#sets.set(key, (set = { id: this.#sets.size, all, sorted, lengths }));
+      this.#sets.set(key, (set = { id: ++setCount, all, sorted, lengths }));
     }
     return this.#strings(set, 0, sorted.length, 0, 0);
   }
