@@ -8,17 +8,20 @@
 //
 // A value that ends tells its Context which goals it has reached; that gives the states behind it in the Frame around.
 
-import type { TextState } from "../language/text-state.ts";
+import type { TextState, Track } from "../language/text-state.ts";
 import type { Inside, State } from "../state.ts";
 import type { ArrayState } from "./array-rules.ts";
-import { FALSE, NULL, TRUE } from "./facts.ts";
+import { FALSE, NULL, type StringFacts, TRUE } from "./facts.ts";
 import type { Goal } from "./goal.ts";
+import { isPlain, Listing } from "./listing.ts";
 import type { NumberFacts } from "./number-facts.ts";
 import { canBecomeNumber, isNumber, shortened } from "./number-text.ts";
 import type { ObjectState, Step } from "./object-state.ts";
 import { type Making, Remembering } from "./places.ts";
 
 const QUOTE = 0x22;
+/** Strings up to which a list is walked, rather than an expression. */
+const MAX_LISTED = 200;
 const [OPEN_ARRAY, OPEN_OBJECT] = [0x5b, 0x7b];
 const WORDS = [
   { text: "null", bit: NULL },
@@ -58,7 +61,7 @@ export class Context {
   readonly goals: readonly Goal[];
   readonly #finish: Finish;
   /** Whether what follows depends on the value. */
-  readonly #remembers: boolean;
+  readonly remembers: boolean;
   readonly #known = new Map<string, unknown>();
 
   /** @param remembers whether `finish` wants the value */
@@ -67,7 +70,7 @@ export class Context {
     this.frames = frames;
     this.goals = goals;
     this.#finish = finish;
-    this.#remembers = remembers;
+    this.remembers = remembers;
   }
 
   #once<T>(key: string, make: () => T): T {
@@ -79,7 +82,7 @@ export class Context {
   end(reached: readonly number[], text?: () => string): State | undefined {
     if (reached.length === 0) return undefined;
     const sorted = [...new Set(reached)].sort((a, b) => a - b);
-    if (this.#remembers) return this.#finish(sorted, text && JSON.parse(text()));
+    if (this.remembers) return this.#finish(sorted, text && JSON.parse(text()));
     return this.#once(`e${sorted}`, () => this.#finish(sorted, undefined));
   }
 
@@ -92,10 +95,15 @@ export class Context {
       );
     const canFinish = ({ state }: Thread<{ canFinish: boolean }>) => state.canFinish;
     if (byte === QUOTE) {
-      const text = texts.begin(
-        all(({ strings }) => strings).map(({ state, origin }) => ({ ...state, origin })),
-      );
-      return text && this.string(text, "");
+      const tracks: Track[] = [];
+      const values = new Map<string, number[]>();
+      for (const { state, origin } of all(({ strings }) => strings)) {
+        const words = wordsOf(state);
+        if (!words) tracks.push({ ...state, origin });
+        for (const word of words ?? []) values.set(word, [...(values.get(word) ?? []), origin]);
+      }
+      const listing = values.size > 0 ? new Listing([...values.keys()].sort()) : undefined;
+      return this.string(texts.begin(tracks), listing, values, "");
     }
     if (byte === OPEN_OBJECT)
       return this.object(all(({ objects }) => objects.map(({ begin }) => begin)).filter(canFinish))?.first;
@@ -116,16 +124,27 @@ export class Context {
     );
   }
 
-  string(text: TextState, written: string | undefined): StringState {
-    if (this.#remembers) return new StringState(this, text, written);
-    return this.#once(`s${this.making.idOf(text)}`, () => new StringState(this, text, undefined));
+  /**
+   * @param values strings that are listed, with the goals that they reach
+   * @param written what the string has so far, a character for each byte
+   */
+  string(
+    text: TextState | undefined,
+    listing: Listing | undefined,
+    values: ReadonlyMap<string, readonly number[]>,
+    written: string,
+  ): StringState | undefined {
+    if (!text && !listing) return undefined;
+    const make = () => new StringState(this, text, listing, values, written);
+    if (this.remembers) return make();
+    return this.#once(`s${text && this.making.idOf(text)}:${listing && written}`, make);
   }
 
   number(text: string, candidates: readonly Thread<NumberFacts>[]): NumberState | undefined {
     const alive = candidates.filter(({ state }) => canBecomeNumber(state, text));
     if (alive.length === 0) return undefined;
     const sets = alive.map(({ state }) => state);
-    const short = this.#remembers ? text : shortened(sets, text);
+    const short = this.remembers ? text : shortened(sets, text);
     return this.#once(`n${short};${this.#keyOf(alive)}`, () => new NumberState(this, short, alive));
   }
 
@@ -228,34 +247,58 @@ class NumberState extends Remembering {
 }
 
 class StringState extends Remembering {
-  readonly inside: TextState;
+  readonly inside: TextState | undefined;
   readonly #context: Context;
-  /** What the string has so far, a character for each byte, where it is remembered. */
-  readonly #written: string | undefined;
+  readonly #listing: Listing | undefined;
+  readonly #values: ReadonlyMap<string, readonly number[]>;
+  readonly #written: string;
 
-  constructor(context: Context, text: TextState, written: string | undefined) {
+  constructor(
+    context: Context,
+    text: TextState | undefined,
+    listing: Listing | undefined,
+    values: ReadonlyMap<string, readonly number[]>,
+    written: string,
+  ) {
     super(context.making);
     this.#context = context;
     this.inside = text;
+    this.#listing = listing;
+    this.#values = values;
     this.#written = written;
   }
 
+  get listed(): readonly string[] | undefined {
+    return this.#listing?.rests;
+  }
+
   find(byte: number): State | undefined {
-    if (byte === QUOTE && this.inside.atBoundary) return this.close(this.inside, "");
-    const next = this.inside.step(byte);
-    return next && this.#context.string(next, this.#written + String.fromCharCode(byte));
+    if (byte === QUOTE && this.inside?.atBoundary !== false) return this.close(this.inside, "");
+    const written = this.#written + String.fromCharCode(byte);
+    return this.#context.string(this.inside?.step(byte), this.#listing?.step(byte), this.#values, written);
   }
 
   close(inside: Inside | undefined, written: string): State | undefined {
-    const { origins } = inside as TextState;
-    return this.#context.end(origins, () => JSON.stringify(readString(this.#written + written)));
+    const text = this.#written + written;
+    const listed = (this.#listing && this.#values.get(text)) ?? [];
+    const origins = (inside as TextState | undefined)?.origins ?? [];
+    return this.#context.end([...origins, ...listed], () => JSON.stringify(readString(text)));
   }
 
   get unbounded(): State {
-    const { unbounded } = this.inside;
-    if (unbounded === this.inside || this.#written !== undefined) return this;
-    return this.#context.string(unbounded, undefined);
+    const unbounded = this.inside?.unbounded;
+    if (unbounded === this.inside || this.#listing || this.#context.remembers) return this;
+    return this.#context.string(unbounded, undefined, this.#values, "")!;
   }
+}
+
+/** The strings that facts list, if they are not many and are written in one way only. */
+function wordsOf({ language: { shape }, least, most }: StringFacts): readonly string[] | undefined {
+  if (shape.kind !== "strings" || least > 0 || most < Infinity) return undefined;
+  const { set, low, high, depth } = shape;
+  if (high - low > MAX_LISTED) return undefined;
+  const words = set.sorted.slice(low, high).map((word) => word.slice(depth));
+  return words.every(isPlain) ? words : undefined;
 }
 
 /** The text of a JSON string's inside, given a character for each byte. */

@@ -4,12 +4,11 @@ import type { Language } from "../language/language.ts";
 import type { TextState, Track } from "../language/text-state.ts";
 import type { Inside, State } from "../state.ts";
 import { readString, type Thread } from "./context.ts";
+import { isPlain, Listing } from "./listing.ts";
 import type { KeyClass, ObjectState, Step } from "./object-state.ts";
 import { type Making, Remembering } from "./places.ts";
 
 const QUOTE = 0x22;
-/** Names that are written in one way only. */
-const PLAIN = /^[ !#-[\]-~]*$/;
 
 type Steps = readonly (Step<ObjectState> & { origin: number })[];
 
@@ -33,7 +32,7 @@ export class ObjectKeys {
 
   /** Whether any key may come. */
   get any(): boolean {
-    return this.found.text !== undefined || this.found.plain.length > 0;
+    return this.found.text !== undefined || this.found.listing !== undefined;
   }
 
   find() {
@@ -46,16 +45,16 @@ export class ObjectKeys {
     const [first, ...others] = this.#threads;
     let named = first!.state.named;
     if (others.length > 0) named = [...new Set(this.#threads.flatMap(({ state }) => state.named))].sort();
-    const spelled = named.filter((name) => !PLAIN.test(name));
+    const spelled = named.filter((name) => !isPlain(name));
     // The first language is that of all that a schema names and that may be written in several ways.
     const tracks = [texts.languages.strings(spelled), ...kinds.keys()].map(
       (language, origin): Track => ({ language, least: 0, most: Infinity, origin }),
     );
-    const plain = spelled.length === 0 ? named : named.filter((name) => PLAIN.test(name));
+    const plain = spelled.length === 0 ? named : named.filter(isPlain);
     return {
-      /** Those that a schema names and that are written in one way only, in order. */
-      plain,
-      plainSet: new Set(plain),
+      /** Those that a schema names and that are written in one way only. */
+      listing: plain.length > 0 ? new Listing(plain) : undefined,
+      plain: new Set(plain),
       text: texts.begin(tracks),
       kinds: [...kinds.values()],
     };
@@ -94,58 +93,44 @@ export class ObjectKeys {
 export class KeyState extends Remembering {
   readonly inside: TextState | undefined;
   readonly #keys: ObjectKeys;
-  /** The plain keys that begin like this one are those from `low` to before `high`. */
-  readonly #low: number;
-  readonly #high: number;
+  readonly #listing: Listing | undefined;
   /** What the key has so far, a character for each byte. */
   readonly #written: string;
-  #listed: readonly string[] | undefined;
 
   static begin(keys: ObjectKeys): KeyState | undefined {
-    return keys.any ? new KeyState(keys, keys.found.text, 0, keys.found.plain.length, "") : undefined;
+    return keys.any ? new KeyState(keys, keys.found.text, keys.found.listing, "") : undefined;
   }
 
   private constructor(
     keys: ObjectKeys,
     inside: TextState | undefined,
-    low: number,
-    high: number,
+    listing: Listing | undefined,
     written: string,
   ) {
     super(keys.making);
     this.#keys = keys;
     this.inside = inside;
-    this.#low = low;
-    this.#high = high;
+    this.#listing = listing;
     this.#written = written;
   }
 
   get listed(): readonly string[] | undefined {
     // Where anything may be written, what is listed may be as well.
-    if (this.inside?.free === Infinity) return undefined;
-    this.#listed ??= this.#keys.found.plain
-      .slice(this.#low, this.#high)
-      .map((name) => name.slice(this.#written.length));
-    return this.#listed;
+    return this.inside?.free === Infinity ? undefined : this.#listing?.rests;
   }
 
   find(byte: number): State | undefined {
     if (byte === QUOTE && this.inside?.atBoundary !== false) return this.close(this.inside, "", true);
     const inside = this.inside?.step(byte);
-    const { plain } = this.#keys.found;
-    const at = this.#written.length;
-    let [low, high] = [this.#low, this.#high];
-    while (low < high && !(plain[low]!.charCodeAt(at) >= byte)) low++;
-    while (high > low && plain[high - 1]!.charCodeAt(at) > byte) high--;
-    if (low < high && plain[low]!.charCodeAt(at) !== byte) high = low;
-    if (!inside && low === high) return undefined;
-    return new KeyState(this.#keys, inside, low, high, this.#written + String.fromCharCode(byte));
+    const listing = this.#listing?.step(byte);
+    if (!inside && !listing) return undefined;
+    return new KeyState(this.#keys, inside, listing, this.#written + String.fromCharCode(byte));
   }
 
   close(inside: Inside | undefined, written: string, whole: boolean): State | undefined {
     const key = this.#written + written;
     const origins = (inside as TextState | undefined)?.origins ?? [];
-    const isListed = this.#keys.found.plainSet.has(key);
+    const isListed = this.#keys.found.plain.has(key);
     if (!isListed && origins.length === 0) return undefined;
     return this.#keys.behind(
       isListed ? key : readString(key),
