@@ -50,6 +50,19 @@ export function compileConstraint(source: ConstraintSource, options: ConstraintO
       });
   }
   const kinds = source !== null && typeof source === "object" ? Object.keys(source) : [];
+  try {
+    return compile(source, kinds, options);
+  } catch (error) {
+    // What goes too deep for the stack has passed all the bounds that come before.
+    if (!(error instanceof RangeError)) throw error;
+    throw new EdgeformerError("invalid_option", `${kinds[0]} is too deep`, {
+      param: kinds[0]!,
+      cause: error,
+    });
+  }
+}
+
+function compile(source: ConstraintSource, kinds: readonly string[], options: ConstraintOptions): Constraint {
   if (kinds.length === 1 && "choice" in source) return compileChoice(source.choice);
   if (kinds.length === 1 && "regex" in source) return compileRegex(source.regex);
   const { propertyOrder = "any", whitespace = "bounded", unknownFormats = "ignore" } = options;

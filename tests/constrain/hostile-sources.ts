@@ -32,6 +32,7 @@ const TOO_MUCH = /too much work/;
 /** Sources that somebody might send to keep a server busy. */
 export const HOSTILE: Record<string, Hostile> = {
   "a regular expression that backtracks without end": { source: { regex: "(a|aa)+(a|aa)+b" } },
+  "2,000 conditions at one place": { source: { regex: "(?=a)".repeat(2000) }, refused: /deep|too much work/ },
   "a star of a star": { source: { regex: "((a*)*)*b" } },
   "a hundred thousand turns": { source: { regex: ".{0,100000}" } },
   "turns of turns": { source: { regex: "((a{0,1000}b{0,1000}){0,1000}c){0,1000}" } },
@@ -189,6 +190,25 @@ export const HOSTILE: Record<string, Hostile> = {
   "a megabyte of brackets": {
     source: { jsonSchema: nested(100_000, (items) => ({ items })) },
     refused: /deep|too much work/,
+  },
+  "a megabyte of brackets in which an address is looked for": {
+    source: {
+      jsonSchema: { ...(nested(100_000, (items) => ({ items })) as object), $ref: "#nowhere" },
+    },
+    refused: TOO_MUCH,
+  },
+  "20,000 addresses": {
+    source: {
+      jsonSchema: {
+        $ref: "#nowhere",
+        $defs: named(
+          20_000,
+          (i) => `d${i}`,
+          (i) => ({ $id: `https://example.com/${i}` }),
+        ),
+      },
+    },
+    refused: TOO_MUCH,
   },
   "a megabyte of constants": {
     source: { jsonSchema: { const: nested(5000, (s) => [s]) } },

@@ -167,31 +167,37 @@ export class SchemaSource {
   #addressed(address: string): Place | undefined {
     if (!this.#addresses) {
       this.#addresses = new Map();
-      this.#collect({ value: this.root.value, pointer: "", base: NOWHERE });
+      const places = new Set<Place>([{ value: this.root.value, pointer: "", base: NOWHERE }]);
+      for (const place of places) for (const inner of this.#collect(place)) places.add(inner);
     }
     return this.#addresses.get(address);
   }
 
-  /** Notes the addresses of a schema and of those inside. */
-  #collect(place: Place): void {
+  /** Notes the addresses of a schema; gives those inside. */
+  #collect(place: Place): Place[] {
     const { value, pointer } = place;
-    if (!isObject(value)) return;
-    this.#budget.spend(2);
+    if (!isObject(value)) return [];
+    const note = (address: string) => {
+      this.#budget.spend(20);
+      this.#addresses!.set(address.replace(/#$/, ""), place);
+    };
+    this.#budget.spend(5);
     const base = this.#baseOf(place);
-    const note = (address: string) => this.#addresses!.set(address.replace(/#$/, ""), place);
     if (base !== place.base) note(base);
     const id = value[this.#idKeyword];
     if (typeof id === "string") note(resolved(id, place.base));
     for (const name of [value.$anchor, value.$dynamicAnchor])
       if (typeof name === "string") note(`${base}#${name}`);
-    for (const [keyword, inner] of Object.entries(value)) {
-      if (!(NAMED.has(keyword) ? isObject(inner) : SCHEMAS.has(keyword))) continue;
+    return Object.entries(value).flatMap(([keyword, inner]) => {
+      if (!SCHEMAS.has(keyword) && !(NAMED.has(keyword) && isObject(inner))) return [];
       const at = `${pointer}/${keyword}`;
-      if (!NAMED.has(keyword) && isObject(inner)) this.#collect({ value: inner, pointer: at, base });
-      else if (inner !== null && typeof inner === "object")
-        for (const [name, each] of Object.entries(inner))
-          this.#collect({ value: each, pointer: `${at}/${escaped(name)}`, base });
-    }
+      if (SCHEMAS.has(keyword) && !Array.isArray(inner)) return [{ value: inner, pointer: at, base }];
+      return Object.entries(inner as object).map(([name, each]) => ({
+        value: each,
+        pointer: `${at}/${escaped(name)}`,
+        base,
+      }));
+    });
   }
 }
 
