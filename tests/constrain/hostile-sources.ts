@@ -88,6 +88,7 @@ export const HOSTILE: Record<string, Hostile> = {
   },
   "100 levels of anyOf": {
     source: { jsonSchema: nested(100, (s) => ({ anyOf: [s, { type: "object", properties: { a: s } }] })) },
+    refused: TOO_MUCH,
   },
   "3,000 negations": { source: { jsonSchema: nested(3000, (s) => ({ not: s })) }, refused: /deep/ },
   "a million characters": {

@@ -19,7 +19,7 @@ export function objectRules(facts: ObjectFacts, tools: RuleTools): ObjectRules[]
   for (const { language } of [...facts.patterns, ...facts.some])
     for (const word of tools.words(language, MAX_WORDS) ?? []) names.add(word);
   // Each is looked at again wherever a key may come.
-  budget.spend(3 * names.size);
+  budget.spend(20 + 3 * names.size);
   if (facts.some.length > 1 && facts.most !== Infinity)
     tools.refuse("maxProperties beside several properties that must be there is not supported");
 

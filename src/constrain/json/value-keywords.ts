@@ -42,9 +42,10 @@ const TYPES: Readonly<Record<string, Condition>> = {
 /** One of some values. */
 export function listed(
   schema: Schema,
-  { source, languages }: Reading,
+  { source, languages, budget }: Reading,
   values: readonly unknown[],
 ): Condition {
+  budget.spend(2 * values.length);
   const ofType = (type: string) => values.filter((value) => typeof value === type);
   const parts: Condition[] = [];
   let bits = 0;
@@ -53,7 +54,13 @@ export function listed(
   if (values.includes(true)) bits |= TRUE_BIT;
   if (bits !== 0) parts.push(literal(bits));
   const numbers = ofType("number") as number[];
-  if (numbers.length > 0) parts.push(being("number", amongNumbers(numbers), () => [exceptNumbers(numbers)]));
+  if (numbers.length > 0) {
+    const others = () => {
+      budget.spend(4 * numbers.length);
+      return [exceptNumbers(numbers)];
+    };
+    parts.push(being("number", amongNumbers(numbers), others));
+  }
   const strings = ofType("string") as string[];
   if (strings.length > 0) {
     const language = languages.strings(strings);
