@@ -51,13 +51,13 @@ describe("how far an engine is from float32", () => {
     expect(faithfulness([golden], scores)).toEqual({ kl: 0, sameFirst: 1, positions: 2 });
   });
 
-  test("is the divergence over the known tokens and the rest, without the positions that were not told", () => {
-    const scores = [{ logprobs: [null, null, Math.log(0.25), Math.log(0.25)], best: [null, 4] }];
+  test("is the mean divergence over the known tokens and the rest", () => {
+    const scores = [{ logprobs: [...golden.top_logprobs[0]!, Math.log(0.25), Math.log(0.25)], best: [1, 4] }];
     const [p, q] = [Math.exp(-1), Math.exp(-1.5)];
     const rest = 1 - p - q;
     const expected = p * Math.log(p / 0.25) + q * Math.log(q / 0.25) + rest * Math.log(rest / 0.5);
     const found = faithfulness([golden], scores);
-    expect(found.kl).toBeCloseTo(expected, 12);
-    expect(found).toMatchObject({ sameFirst: 0, positions: 1 });
+    expect(found.kl).toBeCloseTo(expected / 2, 12);
+    expect(found).toMatchObject({ sameFirst: 0.5, positions: 2 });
   });
 });

@@ -1,12 +1,10 @@
-// tsx chromium.mjs PAGE QUERY [MODEL]: an engine in headless Chromium. PAGE lies beside this script and sets
-// window.loadMs and window.engine; files that QUERY names lie below bench/ or are symbolic links there. MODEL is the
-// same model's directory, whose tokenizer writes the texts that an engine wants in place of ids.
+// node chromium.mjs PAGE QUERY: an engine in headless Chromium. PAGE lies beside this script and sets window.loadMs
+// and window.engine; files that QUERY names lie below bench/ or are symbolic links there.
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { openTokenizer } from "../../src/node/index.ts";
 import { serve } from "./serve.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -33,16 +31,11 @@ page.on("pageerror", (error) => console.error(error));
 await page.goto(`http://127.0.0.1:${server.address().port}/peers/${process.argv[2]}?${process.argv[3]}`);
 await page.waitForFunction("window.engine", undefined, { timeout: 120_000 });
 
-const [, , , , directory] = process.argv;
-const tokenizer = directory === undefined ? undefined : await openTokenizer(directory);
 /** A call of one of the engine's functions. */
-const call = (...args) => page.evaluate(([name, ...args]) => window.engine[name](...args), args);
-await serve(await page.evaluate("window.loadMs"), {
-  run: (ids, decodeTokens) => call("run", ids, decodeTokens),
-  score(ids, asked) {
-    const texts = ids.map((_, i) => tokenizer?.decode(ids.slice(0, i + 1)));
-    return call("score", ids, asked, texts);
-  },
-});
+const call =
+  (name) =>
+  (...args) =>
+    page.evaluate(([name, ...args]) => window.engine[name](...args), [name, ...args]);
+await serve(await page.evaluate("window.loadMs"), { run: call("run"), score: call("score") });
 await browser.close();
 server.close();

@@ -29,7 +29,7 @@ export interface Contestant {
   rounds: number;
   decodeTokens: number;
   /** Tokens of each golden window that are scored, and windows. */
-  scored?: { windows: number; tokens: number };
+  scored?: { windows: number; tokens: number } | undefined;
   command: Command;
   /** What has to be brought to run it: the engine's code, and the model. */
   engineFiles: string[];
@@ -172,12 +172,11 @@ export async function contestants({ gguf, llama }: Sources): Promise<Contestant[
         engine: `wllama ${version}`,
         rounds: weights === "Q4_0" ? 3 : 2,
         where: "Chromium",
-        scored: { windows: 1, tokens: 128 },
+        scored: major === 2 ? { windows: 1, tokens: 128 } : undefined,
         command: [
           "chromium.mjs",
           "wllama.html",
           `version=${major}&model=/.cache/smollm2-instruct/${weights}.gguf`,
-          fourBits.command[1]!,
         ],
         engineFiles: [join(files, binary), join(files, "esm/index.js")],
       });

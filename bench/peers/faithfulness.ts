@@ -16,15 +16,14 @@ export interface Faithfulness {
   positions: number;
 }
 
-/** What an engine scored, window by window; a position that it could not score has null. */
+/** What an engine scored, window by window. */
 export function faithfulness(windows: readonly GoldenWindow[], scores: readonly Scores[]): Faithfulness {
   let [kl, same, positions] = [0, 0, 0];
   for (const [w, { logprobs, best }] of scores.entries()) {
     const { top_ids, top_logprobs } = windows[w]!;
     for (const [i, first] of best.entries()) {
-      if (first === null) continue;
       const golden = top_logprobs[i]!;
-      const found = logprobs.slice(i * golden.length, (i + 1) * golden.length) as number[];
+      const found = logprobs.slice(i * golden.length, (i + 1) * golden.length);
       const rest = (values: number[]) =>
         Math.max(1e-12, 1 - values.reduce((sum, value) => sum + Math.exp(value), 0));
       kl += rest(golden) * Math.log(rest(golden) / rest(found));

@@ -4,13 +4,10 @@ export interface Run {
   decodeMs: number;
 }
 
-/**
- * Position by position: the asked tokens' log-probabilities, one after the other, and the likeliest token; null where a
- * peer cannot tell.
- */
+/** Position by position: the asked tokens' log-probabilities, one after the other, and the likeliest token. */
 export interface Scores {
-  logprobs: (number | null)[];
-  best: (number | null)[];
+  logprobs: number[];
+  best: number[];
 }
 
 export interface Engine {
