@@ -47,6 +47,15 @@ describe("config.json", () => {
   });
 
   test.each([
+    ["gelu_accurate", "gelu_new"],
+    ["gelu_fast", "gelu_new"],
+    ["gelu_python", "gelu"],
+    ["swish", "silu"],
+  ])("the activation %s is another name for %s", (activation_function, activation) => {
+    expect(recipeOf(new ConfigFields({ ...gpt2, activation_function })).activation).toBe(activation);
+  });
+
+  test.each([
     ["is missing is Mistral's first", {}, 4096],
     ["is null is none", { sliding_window: null }, 0],
     ["is as long as the context is none", { sliding_window: 131_072 }, 0],
