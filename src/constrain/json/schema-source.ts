@@ -78,10 +78,10 @@ export class SchemaSource {
       refuse(pointer, `${excerpt(value)} is no schema: it must be an object or a boolean`);
     let schema = this.#known.get(value);
     if (schema) return schema;
+    this.#budget.spend(3);
     const key = isObject(value) ? ownText(value) : undefined;
     schema = key === undefined ? undefined : this.#alike.get(key);
     if (!schema) {
-      this.#budget.spend(2);
       schema = { id: ++this.#count, value, pointer, base: this.#baseOf(place) };
       if (key !== undefined) this.#alike.set(key, schema);
     }

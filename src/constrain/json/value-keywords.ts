@@ -45,7 +45,7 @@ export function listed(
   { source, languages, budget }: Reading,
   values: readonly unknown[],
 ): Condition {
-  budget.spend(2 * values.length);
+  budget.spend(values.length);
   const ofType = (type: string) => values.filter((value) => typeof value === type);
   const parts: Condition[] = [];
   let bits = 0;
