@@ -1,20 +1,22 @@
 // Where the microseconds of a token go: V8's sampling profiler over an engine that kept its functions' names.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { directorySource } from "../src/node/index.ts";
-import { readerBinary } from "./bandwidth.ts";
-import { CACHE, modelDirectory } from "./models.ts";
+import { machine, pinToOneProcessor } from "./measure.ts";
+import { CACHE } from "./models.ts";
+import { nodeSubject } from "./node.ts";
+import type { ProfileColumn, ProfileResults } from "./profile-results.ts";
+import { writeReport } from "./report/index.ts";
+import { saveResult } from "./results.ts";
 import { bytesPerStep, SHAPES } from "./shapes.ts";
-import { Subject, type Task } from "./subject.ts";
+import { mean } from "./statistics.ts";
+import type { Task } from "./subject.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const PAGE = join(ROOT, "docs/performance.md");
-const [START, END] = ["<!-- profile: written by npm run profile -->", "<!-- end of profile -->"];
 const SAMPLE_US = 150;
-const ROUNDS = 20;
+const ROUNDS = 12;
 
 const TASKS: [string, Task, number][] = [
   ["decode at 64", { kind: "decode", context: 64, tokens: 16 }, 1],
@@ -25,15 +27,16 @@ const TASKS: [string, Task, number][] = [
 
 /** What each function of the engine does; the first that matches takes the sample. */
 const OPERATIONS: [RegExp, string][] = [
-  [/dot\/|strassen\//, "matrix kernels"],
-  [/matmul\/(?!addRow)/, "their outputs: scale, bias, GELU, residual"],
+  [/kernels\/(dot|strassen|expand|row-sums)/, "matrix kernels"],
+  [/matmul\/(?!addRow)/, "their outputs: scale, bias, activation, residual"],
   [/scoreBlock/, "attention: scores"],
   [/addValues/, "attention: weighted values"],
   [/attend|softmax|storeOutputs/, "attention: softmax, and the rest"],
   [/storeKeyValue/, "quantizing keys and values"],
   [/quantize/, "quantizing activations"],
-  [/layerNorm|normalize/, "LayerNorm"],
+  [/norm/i, "norms"],
   [/addRow|embed/, "embedding"],
+  [/rope|rotary/i, "rotary embedding"],
   [/sampler/, "sampling"],
   [/./, "everything else in the engine"],
 ];
@@ -65,55 +68,36 @@ async function shares(session: Session, work: () => Promise<number>): Promise<[M
   return [counts, milliseconds];
 }
 
-const shape = SHAPES.distilgpt2!;
-const readBytes = bytesPerStep(shape);
-const subject = await Subject.create({
-  engine: namedEngine(),
-  readers: await WebAssembly.compile(readerBinary(readBytes)),
-  source: directorySource(await modelDirectory(shape)),
-  readBytes,
-  pause: () => new Promise((resolve) => setImmediate(resolve)),
-});
+/** Microseconds of a token of each task, by operation. */
+async function profile(name: string, engine: WebAssembly.Module, session: Session) {
+  const shape = SHAPES[name]!;
+  const subject = await nodeSubject(shape, engine);
+  const columns: ProfileColumn[] = [];
+  for (const [what, task, tokens] of TASKS) {
+    console.error(`${name}: ${what}`);
+    // Compiled, the cache filled, before it is looked at.
+    await subject.run(task);
+    const rounds: [Map<string, number>, number][] = [];
+    for (let round = 0; round < ROUNDS; round++) rounds.push(await shares(session, () => subject.run(task)));
+    const total = (mean(rounds.map(([, ms]) => ms)) * 1e3) / tokens;
+    const operations = OPERATIONS.map(([, operation]): [string, number] => [
+      operation,
+      mean(rounds.map(([counts]) => counts.get(operation) ?? 0)) * total,
+    ]);
+    columns.push({ what, total, operations: Object.fromEntries(operations) });
+  }
+  const bandwidth = await subject.run({ kind: "bandwidth" });
+  return { columns, readBytes: bytesPerStep(shape), bandwidth };
+}
+
+pinToOneProcessor();
+const engine = namedEngine();
 const session = new Session();
 session.connect();
 await session.post("Profiler.enable");
 await session.post("Profiler.setSamplingInterval", { interval: SAMPLE_US });
-const columns: Map<string, number>[] = [];
-const heads: string[] = [];
-for (const [label, task, tokens] of TASKS) {
-  console.error(label);
-  // Compiled, the cache filled, before it is looked at.
-  await subject.run(task);
-  const rounds: [Map<string, number>, number][] = [];
-  for (let round = 0; round < ROUNDS; round++) rounds.push(await shares(session, () => subject.run(task)));
-  const column = new Map<string, number>();
-  const mean = rounds.reduce((sum, [, ms]) => sum + ms, 0) / rounds.length;
-  for (const [, operation] of OPERATIONS) {
-    const share = rounds.reduce((sum, [counts]) => sum + (counts.get(operation) ?? 0), 0) / rounds.length;
-    column.set(operation, (share * mean * 1e3) / tokens);
-  }
-  columns.push(column);
-  heads.push(`${label}: ${((mean * 1e3) / tokens).toFixed(0)}`);
-}
-const bandwidth = await subject.run({ kind: "bandwidth" });
+const shapes: ProfileResults["shapes"] = {};
+for (const name of ["distilgpt2", "smollm2-4bit"]) shapes[name] = await profile(name, engine, session);
 session.disconnect();
-
-const rows = OPERATIONS.map(([, operation]) => {
-  const cells = columns.map((column) => column.get(operation)!.toFixed(0));
-  return `| ${operation} | ${cells.join(" | ")} |`;
-}).filter((row) => /[1-9]/.test(row.slice(row.indexOf(" | "))));
-const limit = (readBytes / bandwidth) * 1e6;
-const block = [
-  START,
-  `| µs per token | ${heads.join(" | ")} |`,
-  `| --- |${" ---: |".repeat(heads.length)}`,
-  ...rows,
-  "",
-  `Reading the ${(readBytes / 1e6).toFixed(1)} MB of weights once took ${limit.toFixed(0)} µs in the same run (${(bandwidth / 1e9).toFixed(1)} GB/s).`,
-  END,
-].join("\n");
-const page = readFileSync(PAGE, "utf8");
-const [before, after] = [page.indexOf(START), page.indexOf(END)];
-if (before < 0 || after < 0) throw new Error(`${PAGE} has lost its markers ${START} … ${END}`);
-writeFileSync(PAGE, page.slice(0, before) + block + page.slice(after + END.length));
-console.log(block);
+saveResult("profile", { machine: machine([]), shapes });
+writeReport();

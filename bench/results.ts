@@ -1,13 +1,24 @@
 // The results that are kept in the tree: every figure and picture of the documentation is made from them.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { ColdResults } from "./growth/cold-results.ts";
+import type { GrowthResults } from "./growth/results.ts";
+import type { KernelResults } from "./kernel-results.ts";
 import type { PeerResults } from "./peers-results.ts";
+
 import type { SmolResults } from "./peers-smollm2-results.ts";
+import type { ProfileResults } from "./profile-results.ts";
+import type { ServingResults } from "./serving/results.ts";
 import type { EngineResults } from "./tasks.ts";
 
 export interface Results {
   engine: EngineResults;
   peers: PeerResults;
+  growth: GrowthResults;
+  cold: ColdResults;
+  kernels: KernelResults;
+  profile: ProfileResults;
+  serving: ServingResults;
 }
 
 /** Every file of results. */
@@ -32,5 +43,13 @@ function rounded(value: unknown): unknown {
 }
 
 export function loadResults(): Results {
-  return { engine: loadResult("engine"), peers: loadResult("peers") };
+  return {
+    engine: loadResult("engine"),
+    peers: loadResult("peers"),
+    growth: loadResult("growth"),
+    cold: loadResult("cold"),
+    kernels: loadResult("kernels"),
+    profile: loadResult("profile"),
+    serving: loadResult("serving"),
+  };
 }

@@ -57,11 +57,15 @@ function blockMatrices({ family, width, heads, keyValueHeads, inner }: Shape): [
   ];
 }
 
+/** Weights of all blocks' matrices. */
+export function blockWeights(shape: Shape): number {
+  return shape.layers * blockMatrices(shape).reduce((sum, [rows, columns]) => sum + rows * columns, 0);
+}
+
 /** Bytes of weights that one decode step has to read: every block's matrices and the head. */
 export function bytesPerStep(shape: Shape): number {
-  const weights = blockMatrices(shape).reduce((sum, [rows, columns]) => sum + rows * columns, 0);
   const head = shape.vocabulary * shape.width;
-  return shape.bits === 4 ? (shape.layers * weights * 4.75 + head * 8.25) / 8 : shape.layers * weights + head;
+  return shape.bits === 4 ? (blockWeights(shape) * 4.75 + head * 8.25) / 8 : blockWeights(shape) + head;
 }
 
 /** A prompt for any of the models: ids without a pattern that a cache could have seen, other ones per `salt`. */

@@ -15,9 +15,22 @@ export interface Series {
 
 const INK = "#57606a";
 const GRID = "#8c959f55";
-const COLOURS = ["#c2410c", "#0969da", "#1a7f37", "#8250df"];
+const COLOURS = [
+  "#c2410c",
+  "#0969da",
+  "#1a7f37",
+  "#8250df",
+  "#bf8700",
+  "#0e7490",
+  "#cf222e",
+  "#6e7781",
+  "#bf3989",
+];
 const OWN = COLOURS[0]!;
 const OTHER = "#8c959f";
+/** Pixels of a line of text, and of a bold letter. */
+const LINE = 16;
+const LETTER = 7.9;
 const FONT = 'font-family="system-ui, sans-serif" font-size="13"';
 
 function escapeXml(text: string): string {
@@ -73,6 +86,56 @@ export function barChart(title: string, bars: Bar[], limit?: { label: string; va
   return document(left + barWidth + 70, bottom + 12, title, content);
 }
 
+export interface Stack {
+  label: string;
+  /** One value for each of the chart's parts. */
+  values: number[];
+}
+
+/** Horizontal bars that are made of parts, and below them what each colour is. */
+export function stackedChart(title: string, unit: string, parts: string[], stacks: Stack[]): string {
+  const [left, barWidth, row, top] = [130, 500, 34, 44];
+  const sum = (values: number[]) => values.reduce((all, value) => all + value, 0);
+  const scale = barWidth / Math.max(...stacks.map(({ values }) => sum(values)));
+  const content = stacks.flatMap(({ label, values }, i) => {
+    const y = top + i * row;
+    let x = left;
+    const bars = values.map((value, part) => {
+      const width = value * scale;
+      const bar = `<rect x="${x.toFixed(1)}" y="${y}" width="${width.toFixed(1)}" height="22" fill="${COLOURS[part]}"/>`;
+      x += width;
+      return bar;
+    });
+    return [
+      text(left - 8, y + 16, label, 'text-anchor="end"'),
+      ...bars,
+      text(Math.round(x) + 6, y + 16, `${short(sum(values))} ${unit}`),
+    ];
+  });
+  const [columns, columnWidth, line] = [3, 230, 22];
+  const legend = top + stacks.length * row + 14;
+  parts.forEach((part, i) => {
+    const [x, y] = [20 + (i % columns) * columnWidth, legend + Math.floor(i / columns) * line];
+    content.push(
+      `<rect x="${x}" y="${y}" width="12" height="12" fill="${COLOURS[i]}"/>`,
+      text(x + 18, y + 11, part),
+    );
+  });
+  const height = legend + Math.ceil(parts.length / columns) * line + 6;
+  return document(left + barWidth + 90, height, title, content);
+}
+
+/** Heights moved down, in their order, so far that two labels do not cover each other. */
+function apart(heights: number[]): number[] {
+  const moved = [...heights];
+  let least = Number.NEGATIVE_INFINITY;
+  for (const i of heights.map((_, i) => i).sort((a, b) => heights[a]! - heights[b]!)) {
+    moved[i] = Math.max(heights[i]!, least);
+    least = moved[i]! + LINE;
+  }
+  return moved;
+}
+
 /** Lines over evenly spaced x labels, y from zero. */
 export function lineChart(title: string, xLabel: string, xs: string[], series: Series[]): string {
   const [left, top, plotWidth, plotHeight] = [64, 44, 460, 220];
@@ -91,6 +154,7 @@ export function lineChart(title: string, xLabel: string, xs: string[], series: S
     content.push(text(x(i), top + plotHeight + 20, label, 'text-anchor="middle"'));
   });
   content.push(text(left + plotWidth / 2, top + plotHeight + 42, xLabel, 'text-anchor="middle"'));
+  const labelHeights = apart(series.map(({ values }) => Math.round(y(values.at(-1)!))));
   series.forEach(({ label, values }, s) => {
     const colour = COLOURS[s % COLOURS.length];
     const points = values.map((value, i) => `${x(i).toFixed(1)},${y(value).toFixed(1)}`);
@@ -99,10 +163,10 @@ export function lineChart(title: string, xLabel: string, xs: string[], series: S
       const [cx, cy] = point.split(",");
       content.push(`<circle cx="${cx}" cy="${cy}" r="3.5" fill="${colour}"/>`);
     }
-    const last = y(values.at(-1)!);
     content.push(
-      text(left + plotWidth + 6, Math.round(last) + 4, label, `style="fill:${colour}" font-weight="600"`),
+      text(left + plotWidth + 6, labelHeights[s]! + 4, label, `style="fill:${colour}" font-weight="600"`),
     );
   });
-  return document(left + plotWidth + 110, top + plotHeight + 56, title, content);
+  const labelWidth = Math.max(14, ...series.map(({ label }) => label.length)) * LETTER;
+  return document(left + plotWidth + Math.round(labelWidth), top + plotHeight + 56, title, content);
 }

@@ -1,6 +1,7 @@
-// The subject inside workerd: POST {shape, task} → {result}. Models come from the host through a service binding.
-import { EdgeformerError } from "../src/errors.ts";
-import type { ModelSource } from "../src/loading/load-options.ts";
+// The subject inside workerd: POST {shape, task} → {result}. Models come from disk through a service binding.
+import { loadModel } from "../src/loading/load.ts";
+import { fetchSource } from "../src/loading/sources.ts";
+import { streamingDigest } from "../worker/digest.ts";
 import engine from "./engine.wasm";
 import readers from "./readers.wasm";
 import { bytesPerStep, SHAPES } from "./shapes.ts";
@@ -12,29 +13,25 @@ interface Environment {
 
 const subjects = new Map<string, Subject>();
 
-function source(env: Environment, name: string): ModelSource {
-  return {
-    name,
-    async open(file) {
-      const response = await env.MODELS.fetch(`http://models/${name}/${file}`);
-      if (!response.ok || response.body === null)
-        throw new EdgeformerError("io", `${file}: the host answered ${response.status}`);
-      return response.body as unknown as AsyncIterable<Uint8Array>;
-    },
-  };
-}
-
 export default {
   async fetch(request: Request, env: Environment): Promise<Response> {
     const { shape, task } = (await request.json()) as { shape: string; task: Task };
     let subject = subjects.get(shape);
     if (subject === undefined) {
+      const source = fetchSource(`http://models/${shape}/`, (url) => env.MODELS.fetch(url));
       subject = await Subject.create({
         engine,
         readers,
-        source: source(env, shape),
+        source,
+        open: (options) =>
+          loadModel({
+            ...options,
+            module: engine,
+            source,
+            digest: streamingDigest,
+            pause: () => Promise.resolve(),
+          }),
         readBytes: bytesPerStep(SHAPES[shape]!),
-        pause: () => Promise.resolve(),
       });
       subjects.set(shape, subject);
     }

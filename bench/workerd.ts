@@ -1,10 +1,7 @@
-import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { Miniflare, type Request, Response } from "miniflare";
+import { Miniflare } from "miniflare";
 import { readerBinary } from "./bandwidth.ts";
 import { CACHE } from "./models.ts";
 import { bytesPerStep, SHAPES, type Shape } from "./shapes.ts";
@@ -43,14 +40,7 @@ export class Workerd {
         },
         { type: "CompiledWasm", path: "/readers.wasm", contents: readerBinary(largest) },
       ],
-      serviceBindings: {
-        MODELS: (request: Request) => {
-          const file = createReadStream(join(CACHE, new URL(request.url).pathname), {
-            highWaterMark: 1 << 20,
-          });
-          return new Response(Readable.toWeb(file) as ReadableStream);
-        },
-      },
+      serviceBindings: { MODELS: { disk: { path: CACHE, writable: false } } },
     });
     await miniflare.ready;
     return new Workerd(miniflare);

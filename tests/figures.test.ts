@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
-import { fillBlocks } from "../bench/report/fill-blocks.ts";
+import { fillBlocks, withoutBlocks } from "../bench/report/fill-blocks.ts";
 import { reportFiles } from "../bench/report/index.ts";
 import { loadResults } from "../bench/results.ts";
 
@@ -21,6 +21,16 @@ describe("the figures of the documentation", () => {
     expect(changed).toEqual(["docs/benchmarks.md"]);
     expect(after["docs/benchmarks.md"]).toContain("| load, ms | 12345 |");
   });
+
+  test.each(["docs/benchmarks.md", "docs/performance.md"])(
+    "%s has none that nobody measured",
+    async (path) => {
+      const byHand = withoutBlocks(await readFile(ROOT + path, "utf8"));
+      expect(
+        byHand.match(/[\d.,]+ ?(×(?! \d)|%|GB\/s|GMAC\/s|tok(en)?s?\/s|tokens a second|[mµn]s\b)/g),
+      ).toBeNull();
+    },
+  );
 
   test("a block is replaced between its markers, and one that nobody writes is told", () => {
     const page = "a\n<!-- report: one -->\nold\n<!-- end of report -->\nb";

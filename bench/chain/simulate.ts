@@ -11,6 +11,7 @@ import { directorySource, engineModule } from "../../src/node/index.ts";
 import { resolveOptions } from "../../src/options.ts";
 import { Scheduler } from "../../src/serving/scheduler.ts";
 import { Generation } from "../../src/serving/sequence.ts";
+import { fillWeights } from "../runner.ts";
 import { modelDirectory } from "./shape-model.ts";
 
 const HELP = `  npx tsx chain/simulate.ts MODEL [--isolates N] [--sequences 8] [--context 1024] [--hop 1.5]     in bench/, after npm run build
@@ -52,12 +53,7 @@ const engine = new Engine(
   manifest,
   planMemory(manifest, { context: 512, maxSequences: 1 }),
 );
-let offset = 0;
-for (const part of manifest.parts)
-  for await (const chunk of await source.open(part.file)) {
-    engine.writeWeights(offset, chunk);
-    offset += chunk.length;
-  }
+await fillWeights(engine, manifest, source);
 for (let i = 0; i < 32; i++) engine.setBlock(0, i, i);
 
 /** The least CPU milliseconds of some runs: other work on the machine only adds to them. */

@@ -1,4 +1,4 @@
-import { createReadStream, readFileSync, writeFileSync } from "node:fs";
+import { createReadStream, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -6,23 +6,24 @@ import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { Miniflare, type Request, Response } from "miniflare";
 import { bundledModel } from "../../src/node/index.ts";
-import { machine } from "../measure.ts";
+import { machine, pinToOneProcessor } from "../measure.ts";
 import { modelDirectory } from "../models.ts";
+import { writeReport } from "../report/index.ts";
+import { saveResult } from "../results.ts";
 import { prompt, SHAPES } from "../shapes.ts";
-import { median } from "../statistics.ts";
+import { CROWD, CROWDED, crowdKey, GUESSES, lookupKey, PROMPTS, type ServingResults } from "./results.ts";
 import type { BatchResult, Job, Task } from "./task.ts";
-import { STORY, TEXTS } from "./texts.ts";
+import { lookupCases } from "./texts.ts";
 
 const HELP = `Measures the scheduler in workerd and writes bench/results/serving.json.
 
-  npm run serving                      8 at once, a shared prefix, and prompt lookup
-  npm run serving -- --rounds 3        fewer rounds than 5: quicker, noisier`;
+  npm run serving -- --smollm2 DIR     8 at once, a shared prefix, and prompt lookup
+  npm run serving -- --rounds 3        fewer rounds than 5: quicker, noisier
+
+DIR is SmolLM2-135M-Instruct converted to four bits.`;
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const CROWD = 8;
-const PROMPTS = [16, 128];
 const SHARED = 512;
-const GUESSES = [0, 1, 3, 7];
 
 async function start(directories: Record<string, string>): Promise<Miniflare> {
   const { outputFiles } = await build({
@@ -53,17 +54,23 @@ async function start(directories: Record<string, string>): Promise<Miniflare> {
   return miniflare;
 }
 
-const { rounds, help } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, help: { type: "boolean", default: false } },
+const { rounds, help, smollm2 } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    smollm2: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
 }).values;
-if (help || !/^[1-9]\d*$/.test(rounds)) {
+if (help || smollm2 === undefined || !/^[1-9]\d*$/.test(rounds)) {
   console.error(HELP);
   process.exit(help ? 0 : 2);
 }
 
+pinToOneProcessor();
 const miniflare = await start({
   distilgpt2: await modelDirectory(SHAPES.distilgpt2!),
   fable: bundledModel(),
+  smollm2,
 });
 
 async function run(shape: string, promptLookup: number, batches: Job[][]): Promise<BatchResult[]> {
@@ -76,38 +83,29 @@ async function run(shape: string, promptLookup: number, batches: Job[][]): Promi
   return (await response.json()) as BatchResult[];
 }
 
-/** What the bundled model draws itself. */
-const drawn = (temperature: number): Job => ({ prompt: STORY, maxTokens: 240, temperature, seed: 7 });
-const cases: { shape: string; name: string; job: Job }[] = [
-  ...["distilgpt2", "fable"].flatMap((shape) =>
-    Object.entries(TEXTS).map(([name, job]) => ({ shape, name, job })),
-  ),
-  { shape: "fable", name: "a story at temperature 0", job: drawn(0) },
-  { shape: "fable", name: "a story at temperature 0.8", job: drawn(0.8) },
-];
+const cases = await lookupCases(smollm2);
 
 const samples: Record<string, number[]> = {};
 const note = (key: string, value: number) => (samples[key] ??= []).push(value);
-const steps: Record<string, number> = {};
-const rows: Record<string, number> = {};
-const cachedTokens: Record<string, number> = {};
+const counts: ServingResults["counts"] = {};
+let cachedTokens = 0;
 
 /** 64 tokens for each of eight, behind prompts of `length`, together and one after another. */
-async function crowd(salt: number, length: number): Promise<void> {
+async function crowd(shape: string, salt: number, length: number): Promise<void> {
   const jobs = Array.from({ length: CROWD }, (_, i) => {
     return { prompt: prompt(length, salt * CROWD + i), maxTokens: 64, temperature: 1, seed: i };
   });
-  const [together] = await run("distilgpt2", 0, [jobs]);
+  const [together] = await run(shape, 0, [jobs]);
   const alone = await run(
-    "distilgpt2",
+    shape,
     0,
     jobs.map((job) => [job]),
   );
   if (JSON.stringify(together!.ids) !== JSON.stringify(alone.flatMap(({ ids }) => ids)))
     throw new Error("a crowd changed somebody's text");
-  note(`crowd/${length}/together, ms`, together!.ms);
+  note(crowdKey(shape, length, "together"), together!.ms);
   note(
-    `crowd/${length}/alone, ms`,
+    crowdKey(shape, length, "alone"),
     alone.reduce((sum, { ms }) => sum + ms, 0),
   );
 }
@@ -121,9 +119,9 @@ async function prefix(salt: number): Promise<void> {
   const [cold] = await run("distilgpt2", 0, [[job(2)]]);
   const [, warm] = await run("distilgpt2", 0, [[job(1)], [job(2)]]);
   if (JSON.stringify(cold!.ids) !== JSON.stringify(warm!.ids)) throw new Error("the cache changed a text");
-  note("prefix/first token cold, ms", cold!.firstTokenMs);
-  note("prefix/first token warm, ms", warm!.firstTokenMs);
-  cachedTokens.prefix = warm!.cachedTokens;
+  note("prefix/cold", cold!.firstTokenMs);
+  note("prefix/warm", warm!.firstTokenMs);
+  cachedTokens = warm!.cachedTokens;
 }
 
 async function lookup(): Promise<void> {
@@ -134,10 +132,9 @@ async function lookup(): Promise<void> {
       const ids = JSON.stringify(result!.ids);
       if (guesses === 0) plain = ids;
       if (ids !== plain) throw new Error(`${name}: ${guesses} guesses changed the text`);
-      const key = `${shape}/${name}/${guesses} guesses`;
-      note(`${key}, ms`, result!.ms - result!.firstTokenMs);
-      steps[key] = result!.steps;
-      rows[key] = result!.rows;
+      const key = lookupKey(shape, name, guesses);
+      note(key, result!.ms - result!.firstTokenMs);
+      counts[key] = { steps: result!.steps, rows: result!.rows };
     }
   }
 }
@@ -145,47 +142,19 @@ async function lookup(): Promise<void> {
 for (let round = 0; round <= Number(rounds); round++) {
   // The first round warms everything up.
   if (round === 1) for (const key of Object.keys(samples)) delete samples[key];
-  for (const length of PROMPTS) await crowd(round, length);
+  for (const shape of CROWDED) for (const length of PROMPTS) await crowd(shape, round, length);
   await prefix(round);
   await lookup();
   console.error(`round ${round} of ${rounds}`);
 }
 await miniflare.dispose();
 
-/** How many times as fast the second is: the median over the rounds, because the machine drifts between them. */
-function ratio(slow: string, fast: string): number {
-  return median(samples[slow]!.map((ms, round) => ms / samples[fast]![round]!));
-}
-const speedups = cases.map(({ shape, name }) => {
-  const key = (guesses: number) => `${shape}/${name}/${guesses} guesses`;
-  const speedup = (guesses: number): [string, number] => [
-    `speedup with ${guesses}`,
-    ratio(`${key(0)}, ms`, `${key(guesses)}, ms`),
-  ];
-  return {
-    shape,
-    text: name,
-    tokensPerStep: steps[key(0)]! / steps[key(1)]!,
-    wrongGuesses: rows[key(1)]! - rows[key(0)]!,
-    ...Object.fromEntries(GUESSES.slice(1).map(speedup)),
-  };
+saveResult("serving", {
+  machine: machine(["workerd"]),
+  rounds: Number(rounds),
+  cases: cases.map(({ shape, name }) => ({ shape, name })),
+  counts,
+  cachedTokens,
+  samples,
 });
-const figures = {
-  ...Object.fromEntries(
-    PROMPTS.map((length): [string, number] => [
-      `8 together ÷ one at a time, prompts of ${length}`,
-      ratio(`crowd/${length}/alone, ms`, `crowd/${length}/together, ms`),
-    ]),
-  ),
-  "prefix: cached tokens of 528": cachedTokens.prefix!,
-  "prefix: time to first token, cold ÷ warm": ratio(
-    "prefix/first token cold, ms",
-    "prefix/first token warm, ms",
-  ),
-  "prompt lookup": speedups,
-};
-const results = { machine: machine(["workerd"]), rounds: Number(rounds), figures, samples };
-const short = (_: string, value: unknown) =>
-  typeof value === "number" ? Number(value.toPrecision(4)) : value;
-writeFileSync(here("../results/serving.json"), `${JSON.stringify(results, short, 1)}\n`);
-console.log(JSON.stringify(figures, short, 2));
+writeReport();

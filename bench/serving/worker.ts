@@ -9,6 +9,7 @@ import { Scheduler } from "../../src/serving/scheduler.ts";
 import { Generation, type Sequence } from "../../src/serving/sequence.ts";
 import type { Batch, Draw, Outcome, Outcomes } from "../../src/serving/stage.ts";
 import { step } from "../../src/serving/step.ts";
+import { fillWeights } from "../runner.ts";
 import engineModule from "./engine.wasm";
 import type { BatchResult, Job, Task } from "./task.ts";
 
@@ -92,12 +93,7 @@ async function load(env: Environment, name: string): Promise<Loaded> {
   };
   const manifest = await loadManifest(source);
   const engine = new Engine(engineModule, manifest, planMemory(manifest));
-  let offset = 0;
-  for (const part of manifest.parts)
-    for await (const chunk of await source.open(part.file)) {
-      engine.writeWeights(offset, chunk);
-      offset += chunk.length;
-    }
+  await fillWeights(engine, manifest, source);
   return { stage: new CountingStage(engine), vocabSize: manifest.recipe.vocabSize };
 }
 
@@ -109,6 +105,7 @@ function sequenceOf({ prompt, text, maxTokens, temperature, seed }: Job, vocabSi
 
 function run(jobs: Job[], scheduler: Scheduler, { stage, vocabSize }: Loaded): BatchResult {
   const sequences = jobs.map((job) => sequenceOf(job, vocabSize));
+  const prompts = sequences.map(({ ids }) => ids.length);
   const stepsBefore = scheduler.steps;
   const rowsBefore = stage.rows;
   const start = performance.now();
@@ -116,7 +113,7 @@ function run(jobs: Job[], scheduler: Scheduler, { stage, vocabSize }: Loaded): B
   for (const sequence of sequences) scheduler.add(sequence);
   while (sequences.some(({ finished }) => !finished)) {
     step(scheduler, stage);
-    if (Number.isNaN(firstTokenMs) && sequences.some(({ ids, wantedFrom }) => ids.length > wantedFrom + 1))
+    if (Number.isNaN(firstTokenMs) && sequences.some(({ ids }, i) => ids.length > prompts[i]!))
       firstTokenMs = performance.now() - start;
   }
   return {
@@ -125,7 +122,7 @@ function run(jobs: Job[], scheduler: Scheduler, { stage, vocabSize }: Loaded): B
     steps: scheduler.steps - stepsBefore,
     rows: stage.rows - rowsBefore,
     cachedTokens: sequences.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0),
-    ids: sequences.map(({ ids, wantedFrom }) => ids.slice(wantedFrom + 1)),
+    ids: sequences.map(({ ids }, i) => ids.slice(prompts[i]!)),
   };
 }
 

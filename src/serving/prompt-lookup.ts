@@ -8,8 +8,8 @@ const HASH_BITS = 11;
 /** How much the last token counts in the share of right guesses. */
 const RATE = 1 / 8;
 /**
- * How likely a guess must be. A second row costs 0.5 of the first on DistilGPT-2's shape, 0.7 on fable's, and
- * further rows no less (docs/serving.md); the rest is for texts whose accuracy just hovers there.
+ * How likely a guess must be: more than what a second row costs, as a share of the first, which docs/performance.md has
+ * by model. Further rows cost no less. The rest is for texts whose accuracy just hovers there.
  */
 const LEAST = 0.75;
 
