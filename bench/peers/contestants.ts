@@ -136,17 +136,6 @@ export async function contestants({ gguf, llama }: Sources): Promise<Contestant[
       bits: weights === "Q8_0" ? (8 as const) : (4 as const),
       modelFiles: [ggufs[weights]],
     };
-    // Emscripten 3.1.6 would take Node's fetch for a browser's.
-    const inNode: Command = [process.execPath, "--no-experimental-fetch", wasm[0]!, ggufs[weights]];
-    const built = {
-      ...shared,
-      ...slow,
-      decodeTokens: 64,
-      engine: "llama.cpp in WebAssembly",
-      where: "Node" as const,
-      command: inNode,
-      engineFiles: wasm,
-    };
     list.push(
       {
         ...shared,
@@ -156,10 +145,17 @@ export async function contestants({ gguf, llama }: Sources): Promise<Contestant[
         command: [native, ggufs[weights]],
         engineFiles: [native],
       },
-      built,
+      {
+        ...shared,
+        ...slow,
+        decodeTokens: 64,
+        engine: "llama.cpp in WebAssembly",
+        where: "Node",
+        // Emscripten 3.1.6 would take Node's fetch for a browser's.
+        command: [process.execPath, "--no-experimental-fetch", wasm[0]!, ggufs[weights]],
+        engineFiles: wasm,
+      },
     );
-    if (weights === "Q4_0")
-      list.push({ ...built, weights: "Q4_0, float32 cache", command: [...inNode, "f32"] });
     if (weights === "Q4_1") continue;
     for (const [major, version, binary] of [
       [2, "2.4.0", "esm/single-thread/wllama.wasm"],

@@ -1,6 +1,5 @@
-// driver MODEL.gguf [f32]: llama.cpp on one thread, natively or as WebAssembly in Node. It answers lines on its
-// standard input as serve.mjs does. With f32, keys and values are kept in float32 rather than float16.
-// driver MODEL.gguf TYPE OUT.gguf: writes the model again with another of ggml's file types.
+// driver MODEL.gguf: llama.cpp on one thread, natively or as WebAssembly in Node. It answers lines on its standard
+// input as serve.mjs does. driver MODEL.gguf TYPE OUT.gguf writes the model again with another of ggml's file types.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -98,8 +97,7 @@ int main(int argc, char **argv) {
     options.allow_requantize = true;
     return (int)llama_model_quantize(argv[1], argv[3], &options);
   }
-  const bool wide = argc == 3 && std::string(argv[2]) == "f32";
-  if (argc != 2 && !wide) fail("driver MODEL.gguf [f32], or driver MODEL.gguf TYPE OUT.gguf");
+  if (argc != 2) fail("driver MODEL.gguf [TYPE OUT.gguf]");
   const double start = now();
   auto modelOptions = llama_model_default_params();
 #ifdef __EMSCRIPTEN__
@@ -111,7 +109,6 @@ int main(int argc, char **argv) {
   options.n_ctx = 1024;
   options.n_batch = options.n_ubatch = BATCH;
   options.n_threads = options.n_threads_batch = 1;
-  if (wide) options.type_k = options.type_v = GGML_TYPE_F32;
   context = llama_init_from_model(model, options);
   if (context == nullptr) fail("the context could not be made");
   vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(model));
