@@ -27,6 +27,7 @@ import type { ByteSource } from "./inputs/bytes.ts";
 import { openSourceModel } from "./layouts/index.ts";
 import { adaptedConfig, mergeLora } from "./lora.ts";
 import { equalized } from "./quantize/equalize.ts";
+import { withoutKeyBias } from "./quantize/key-bias.ts";
 import { kindInFourBits } from "./quantize/kinds-for.ts";
 import { checkChatTemplate } from "./tokenizers/check-template.ts";
 import type { ConvertedTokenizer } from "./tokenizers/convert-tokenizer.ts";
@@ -156,7 +157,7 @@ async function writeModel(
     recipe: weights.recipe,
     provenance: { ...provenance, sha256 },
   };
-  const rounded = equalized(weights);
+  const rounded = equalized(withoutKeyBias(weights));
   const { rounding, describe } = await chooseRounding(directory, rounded, {
     bits: options.bits ?? 8,
     budget: budgetOf(options, weights.recipe),

@@ -33,6 +33,23 @@ export interface Weights {
   close(): Promise<void>;
 }
 
+/** The same weights but for what is read in another way. */
+export function weightsWith(
+  weights: Weights,
+  changed: Partial<Pick<Weights, "matrix" | "vector" | "bias">>,
+): Weights {
+  return {
+    recipe: weights.recipe,
+    config: weights.config,
+    dtypes: (name) => weights.dtypes(name),
+    matrix: (name) => weights.matrix(name),
+    vector: (name) => weights.vector(name),
+    bias: (name) => weights.bias(name),
+    close: () => weights.close(),
+    ...changed,
+  };
+}
+
 /** A checkpoint's tensors by their canonical names. */
 export function canonicalTensors(checkpoint: Checkpoint, dialect: Dialect): Map<string, CheckpointTensor> {
   const tensors = new Map<string, CheckpointTensor>();

@@ -1,7 +1,7 @@
 import { fusedRows, type Recipe, type TensorRole } from "../../architectures/recipe.ts";
 import { isFloatDtype } from "../formats/dtype.ts";
 import type { GroupedRows } from "../formats/gguf-groups.ts";
-import type { Matrix, Weights } from "../weights.ts";
+import { type Matrix, type Weights, weightsWith } from "../weights.ts";
 import { columnFactors, columnSizes, keyFactors, outputSizes } from "./channel-factors.ts";
 
 /**
@@ -204,18 +204,14 @@ class Equalizer {
  *   a pair, so both have one factor; it goes into the queries' rows, or into the norms of queries and keys.
  *
  * A matrix that a file holds in groups of codes keeps its columns, and with them its codes; a row's factor goes into its
- * steps. Models with LayerNorm are left as they are.
+ * steps. Models with LayerNorm are left as they are (`withoutKeyBias` is for them).
  */
 export function equalized(weights: Weights): Weights {
   if (!isEqualizable(weights.recipe)) return weights;
   const equalizer = new Equalizer(weights);
-  return {
-    recipe: weights.recipe,
-    config: weights.config,
-    dtypes: (name) => weights.dtypes(name),
+  return weightsWith(weights, {
     matrix: (name) => equalizer.matrix(name),
     vector: (name) => equalizer.vector(name),
     bias: (name) => equalizer.bias(name),
-    close: () => weights.close(),
-  };
+  });
 }
