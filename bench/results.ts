@@ -5,7 +5,6 @@ import type { ColdResults } from "./growth/cold-results.ts";
 import type { GrowthResults } from "./growth/results.ts";
 import type { KernelResults } from "./kernel-results.ts";
 import type { PeerResults } from "./peers-results.ts";
-
 import type { SmolResults } from "./peers-smollm2-results.ts";
 import type { ProfileResults } from "./profile-results.ts";
 import type { ServingResults } from "./serving/results.ts";
@@ -14,6 +13,7 @@ import type { EngineResults } from "./tasks.ts";
 export interface Results {
   engine: EngineResults;
   peers: PeerResults;
+  "peers-smollm2": SmolResults;
   growth: GrowthResults;
   cold: ColdResults;
   kernels: KernelResults;
@@ -21,18 +21,13 @@ export interface Results {
   serving: ServingResults;
 }
 
-/** Every file of results. */
-interface Kept extends Results {
-  "peers-smollm2": SmolResults;
-}
-
 export const RESULTS = fileURLToPath(new URL("results/", import.meta.url));
 
-export function loadResult<Name extends keyof Kept>(name: Name): Kept[Name] {
-  return JSON.parse(readFileSync(`${RESULTS}${name}.json`, "utf8")) as Kept[Name];
+export function loadResult<Name extends keyof Results>(name: Name): Results[Name] {
+  return JSON.parse(readFileSync(`${RESULTS}${name}.json`, "utf8")) as Results[Name];
 }
 
-export function saveResult<Name extends keyof Kept>(name: Name, result: Kept[Name]): void {
+export function saveResult<Name extends keyof Results>(name: Name, result: Results[Name]): void {
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(`${RESULTS}${name}.json`, `${JSON.stringify(result, (_, value) => rounded(value), 1)}\n`);
 }
@@ -46,6 +41,7 @@ export function loadResults(): Results {
   return {
     engine: loadResult("engine"),
     peers: loadResult("peers"),
+    "peers-smollm2": loadResult("peers-smollm2"),
     growth: loadResult("growth"),
     cold: loadResult("cold"),
     kernels: loadResult("kernels"),

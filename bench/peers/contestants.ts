@@ -166,7 +166,7 @@ export async function contestants({ gguf, llama }: Sources): Promise<Contestant[
         ...shared,
         ...slow,
         engine: `wllama ${version}`,
-        rounds: weights === "Q4_0" ? 3 : 2,
+        rounds: weights === "Q4_0" && major === 2 ? 3 : 2,
         where: "Chromium",
         scored: major === 2 ? { windows: 1, tokens: 128 } : undefined,
         command: [

@@ -10,6 +10,7 @@ import { peerPlots, peerSection, peerTargets } from "./peers.ts";
 import { kernelsSection, prefillLimit, profileSection, rowsLimit } from "./performance.ts";
 import { speedTable } from "./readme.ts";
 import { servingSection, servingTargets } from "./serving.ts";
+import { smolPlots, smolSection, smolSpeedTable, smolTargets } from "./smollm2.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** Pages with blocks that are written here. */
@@ -19,16 +20,23 @@ const PAGES = ["README.md", "docs/benchmarks.md", "docs/performance.md", "docs/s
 function blocksOf({
   engine,
   peers,
+  "peers-smollm2": smollm2,
   growth,
   cold,
   kernels,
   profile,
   serving,
 }: Results): Record<string, string> {
-  const targets = [...peerTargets(peers), ...engineTargets(engine), ...servingTargets(serving)];
+  const targets = [
+    ...smolTargets(smollm2),
+    ...peerTargets(peers),
+    ...engineTargets(engine),
+    ...servingTargets(serving),
+  ];
   return {
     targets: table(["target", "asked", "measured", "met"], targets),
     peers: peerSection(peers),
+    smollm2: smolSection(smollm2),
     engine: engineSection(engine),
     "growth-context": contextSection(growth),
     "growth-sequences": sequencesSection(growth),
@@ -40,12 +48,14 @@ function blocksOf({
     "rows-limit": rowsLimit(kernels, growth),
     serving: servingSection(serving),
     speed: speedTable(peers),
+    "smollm2-speed": smolSpeedTable(smollm2),
   };
 }
 
 /** Every file that the report writes, by its path, as it is to be. */
 export function reportFiles(results: Results): Record<string, string> {
   const plots = {
+    ...smolPlots(results["peers-smollm2"]),
     ...peerPlots(results.peers),
     ...enginePlots(results.engine),
     ...growthPlots(results.growth),
