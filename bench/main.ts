@@ -49,9 +49,10 @@ for (const name of names) if (SHAPES[name] === undefined) usage(`there is no sha
 if (peers) saveResult("peers", await benchPeers(names[0]!, count));
 else if (!report) {
   const fresh = await benchEngine(names, count);
-  // Shapes that were not measured now keep their figures, if they are of the same machine.
+  // Shapes that were not measured now keep their figures, if they are of the same machine and day.
   const before = loadResult("engine");
-  const kept = before.machine.cpu === fresh.machine.cpu ? before.samples : {};
+  const same = before.machine.cpu === fresh.machine.cpu && before.machine.date === fresh.machine.date;
+  const kept = same ? before.samples : {};
   saveResult("engine", { ...fresh, samples: { ...kept, ...fresh.samples } });
 }
 writeReport();
