@@ -167,6 +167,7 @@ export function lineChart(title: string, xLabel: string, xs: string[], series: S
       text(left + plotWidth + 6, labelHeights[s]! + 4, label, `style="fill:${colour}" font-weight="600"`),
     );
   });
-  const labelWidth = Math.max(14, ...series.map(({ label }) => label.length)) * LETTER;
+  // The labels are bold, and stand a little off the plot.
+  const labelWidth = 6 + Math.max(14, ...series.map(({ label }) => label.length)) * LETTER * 1.1;
   return document(left + plotWidth + Math.round(labelWidth), top + plotHeight + 56, title, content);
 }
