@@ -3,7 +3,7 @@ import { EdgeformerError, type InParts, type Manifest, type Model, type Tokenize
 import { allAtOnce } from "../../src/parts.ts";
 import { encodeChatInParts } from "../../src/text/chat-prompt.ts";
 import type { Config } from "../config.ts";
-import { HttpError } from "../errors.ts";
+import { HttpError, toHttpError } from "../errors.ts";
 import type { ChatRequest, Message } from "./chat-schema.ts";
 import { type Plan, planCompletion } from "./completions-plan.ts";
 import { callConstraint, formatConstraint } from "./constraints.ts";
@@ -132,7 +132,9 @@ export function* planChatInParts(model: Model, request: ChatRequest, config: Con
       constraint,
     );
   } catch (error) {
-    if (!(error instanceof HttpError) || error.param !== "prompt") throw error;
-    throw new HttpError(error.status, error.message, { code: error.code, param: "messages", cause: error });
+    const refused = error instanceof EdgeformerError ? toHttpError(error) : error;
+    if (!(refused instanceof HttpError) || refused.param !== "prompt") throw error;
+    const { status, message, code } = refused;
+    throw new HttpError(status, message, { code, param: "messages", cause: error });
   }
 }
