@@ -3,11 +3,11 @@ import { EdgeformerError, type InParts, type Manifest, type Model, type Tokenize
 import { allAtOnce } from "../../src/parts.ts";
 import { encodeChatInParts } from "../../src/text/chat-prompt.ts";
 import type { Config } from "../config.ts";
-import { HttpError, toHttpError } from "../errors.ts";
+import { HttpError } from "../errors.ts";
 import type { ChatRequest, Message } from "./chat-schema.ts";
 import { type Plan, planCompletion } from "./completions-plan.ts";
 import { callConstraint, formatConstraint } from "./constraints.ts";
-import { refuseTooLong } from "./encode.ts";
+import { refuseTooLong, withinContext } from "./encode.ts";
 import { forPlainTemplate, forToolTemplate, type PlainMessage } from "./tool-messages.ts";
 
 /** Each model's template, compiled, or what is wrong with it. */
@@ -72,10 +72,8 @@ function* encodeConversation(model: Model, conversation: Conversation): InParts<
     ...told(messages, tools),
     date: chat_template_date === undefined ? new Date() : new Date(chat_template_date),
   };
-  return yield* encodeChatInParts(tokenizer, template, values, {
-    check: ({ length }) => refuseTooLong(model, length),
-    maxTokens: model.context,
-  });
+  const limits = { check: ({ length }: string) => refuseTooLong(model, length), maxTokens: model.context };
+  return yield* withinContext(model, encodeChatInParts(tokenizer, template, values, limits));
 }
 
 /** Whether an answer may call a tool. */
@@ -132,9 +130,7 @@ export function* planChatInParts(model: Model, request: ChatRequest, config: Con
       constraint,
     );
   } catch (error) {
-    const refused = error instanceof EdgeformerError ? toHttpError(error) : error;
-    if (!(refused instanceof HttpError) || refused.param !== "prompt") throw error;
-    const { status, message, code } = refused;
-    throw new HttpError(status, message, { code, param: "messages", cause: error });
+    if (!(error instanceof HttpError) || error.param !== "prompt") throw error;
+    throw new HttpError(error.status, error.message, { code: error.code, param: "messages", cause: error });
   }
 }

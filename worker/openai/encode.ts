@@ -1,5 +1,5 @@
 import * as z from "zod";
-import type { EncodeOptions, InParts, Model } from "../../src/index.ts";
+import { EdgeformerError, type EncodeOptions, type InParts, type Model } from "../../src/index.ts";
 import { HttpError, invalidField } from "../errors.ts";
 
 /** What a request gets that does not fit the context. `needs` says how many tokens it would take. */
@@ -20,6 +20,20 @@ export function contextExceeded(model: Model, needs: string): HttpError {
 export function refuseTooLong(model: Model, characters: number): void {
   const longest = model.tokenizer?.longestToken ?? Number.POSITIVE_INFINITY;
   if (characters > model.context * longest) throw contextExceeded(model, "more in its prompt alone");
+}
+
+/**
+ * Reads a prompt for the context of a model.
+ *
+ * @throws HttpError 400 for one of too many tokens
+ */
+export function* withinContext(model: Model, reading: InParts<number[]>): InParts<number[]> {
+  try {
+    return yield* reading;
+  } catch (error) {
+    if (!(error instanceof EdgeformerError) || error.code !== "context_length_exceeded") throw error;
+    throw contextExceeded(model, "more in its prompt alone");
+  }
 }
 
 /** How a request wants its text to be read. */
@@ -47,11 +61,14 @@ export function encodeOptions({ add_special_tokens, allow_special_tokens }: Text
  * The token ids of a prompt, where an empty text is the beginning of a new one. A text that cannot fit the context is
  * refused without tokenizing it, or once it has too many tokens.
  *
- * @throws HttpError 400; EdgeformerError `context_length_exceeded`
+ * @throws HttpError 400
  */
 export function* encodePrompt(model: Model, text: string, options?: EncodeOptions): InParts<number[]> {
   if (!model.tokenizer)
     throw invalidField("prompt", "This model has no tokenizer: give the prompt as token ids.");
   refuseTooLong(model, text.length);
-  return yield* model.encodePromptInParts(text, { ...options, maxTokens: model.context });
+  return yield* withinContext(
+    model,
+    model.encodePromptInParts(text, { ...options, maxTokens: model.context }),
+  );
 }
