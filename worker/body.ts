@@ -1,11 +1,10 @@
 import type * as z from "zod";
 import { HttpError, invalidField } from "./errors.ts";
+import { countParts, MAX_NESTED_ENTRIES, MAX_PARTS, sourceOf } from "./json.ts";
 import type { Lease } from "./request-memory.ts";
 
 /** Entries that a list or map other than a prompt may have; far above what any field allows. */
 const MAX_ENTRIES = 1024;
-/** Entries that lists in it may have all together. */
-const MAX_NESTED_ENTRIES = 16_384;
 /** Fields of a request; the longest schema has three dozen. */
 const MAX_FIELDS = 64;
 
@@ -195,23 +194,6 @@ function checkSize(body: Record<string, unknown>): void {
   }
 }
 
-/** The tokens of a text that is JSON: strings, brackets, separators, and the rest. */
-const JSON_TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
-
-/** How the last member of an object with this name was written; undefined if there is none. */
-function sourceOf(name: string, json: string): string | undefined {
-  let depth = 0;
-  let [before, beforeThat, source] = ["", "", undefined as string | undefined];
-  for (const [token] of json.matchAll(JSON_TOKENS)) {
-    if (depth === 1 && before === ":" && beforeThat.startsWith('"') && JSON.parse(beforeThat) === name)
-      source = token;
-    if (token === "{" || token === "[") depth++;
-    if (token === "}" || token === "]") depth--;
-    [before, beforeThat] = [token, before];
-  }
-  return source;
-}
-
 /**
  * The body with its seed as a bigint where a double would not hold it: JSON.parse would take 2^53 + 1 for 2^53. Other
  * integers of a request are never that large.
@@ -245,6 +227,8 @@ export async function readBody<Schema extends z.ZodType>(
   intake: Intake,
 ): Promise<z.infer<Schema>> {
   const text = await readText(request, intake);
+  if (countParts(text) > MAX_PARTS)
+    throw new HttpError(400, `The request has more than ${MAX_PARTS} lists, objects and members in it.`);
   let body: unknown;
   try {
     body = JSON.parse(text);

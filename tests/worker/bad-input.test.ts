@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { sourceOf } from "../../worker/json.ts";
 import { errorShape } from "../../worker/openai/answer-schemas.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
@@ -128,6 +129,30 @@ describe("bodies", () => {
     ["deep nesting in a field", `{"prompt": ${"[".repeat(100_000)}${"]".repeat(100_000)}}`],
   ])("%s", async (_, body) => {
     await refuse(body);
+  });
+
+  test("more brackets and members than any request has: they are not parsed", async () => {
+    // Parsed, a megabyte of either would take 20 MB and more.
+    for (const prompt of [
+      `[${"[],".repeat(300_000)}[]]`,
+      `[${'{"":0},'.repeat(20_000)}{}]`,
+      "[".repeat(40_000),
+    ])
+      expect((await refuse(`{"prompt": ${prompt}}`)).message).toContain("more than 32768");
+    const json = JSON.stringify(`{"enum": [${"[],".repeat(20_000)}[]]}`);
+    expect(await refuse(`{"prompt": "a", "structured_outputs": {"json": ${json}}}`)).toMatchObject({
+      param: "structured_outputs.json",
+      message: expect.stringContaining("more than 16384 entries"),
+    });
+    // Brackets in a text are text.
+    const text = '[{:"\\'.repeat(12_000);
+    expect((await worker.post("/tokenize", { prompt: text })).status).toBe(200);
+  });
+
+  test("a number is found as it was written, whatever stands before it", () => {
+    const text = JSON.stringify({ text: 'a"\\'.repeat(3_000_000), "": { seed: 1 } }).slice(0, -1);
+    expect(sourceOf("seed", `${text}, "s\\u0065ed": 9007199254740993, "b": [2]}`)).toBe("9007199254740993");
+    expect(sourceOf("seed", `${text}}`)).toBeUndefined();
   });
 
   test("a number too large for a float is refused as a field", async () => {

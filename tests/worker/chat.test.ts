@@ -291,6 +291,19 @@ describe("what is refused", () => {
       /string/,
     ],
     [
+      "calls whose arguments have too many parts",
+      {
+        messages: Array.from({ length: 20 }, () => ({
+          role: "assistant",
+          tool_calls: [
+            { id: "a", type: "function", function: { name: "f", arguments: `[${"[],".repeat(900)}1]` } },
+          ],
+        })),
+      },
+      "messages",
+      /more than 16384 lists/,
+    ],
+    [
       "a call whose arguments are no JSON",
       {
         messages: [

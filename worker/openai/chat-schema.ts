@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { checkCommon, commonFields, type Refuse } from "./common-schema.ts";
 import { checkConstraint, constraintFields } from "./constraint-schema.ts";
-import { checkTools, toolCall, toolFields } from "./tools-schema.ts";
+import { checkArguments, checkTools, toolCall, toolFields } from "./tools-schema.ts";
 import { MAX_TOP_LOGPROBS } from "./wire/limits.ts";
 
 /** A field of OpenAI's that asks for what this endpoint does not do. */
@@ -119,6 +119,7 @@ export const chatRequest = z
     checkCommon(request, refuse);
     checkConstraint(request, refuse);
     checkTools(request, refuse);
+    checkArguments(request.messages, refuse);
     if (request.ignore_eos && request.tools?.length && request.tool_choice !== "none")
       refuse("ignore_eos", "cannot be true where tools may be called");
   });

@@ -5,6 +5,7 @@ import { constrainCalls } from "../../src/constrain/calls/index.ts";
 import { type Constraint, compileConstraint } from "../../src/constrain/index.ts";
 import { EdgeformerError, type Tokenizer } from "../../src/index.ts";
 import { invalidField } from "../errors.ts";
+import { countParts, MAX_NESTED_ENTRIES } from "../json.ts";
 import type { ConstraintFields } from "./constraint-schema.ts";
 import type { ToolFields } from "./tools-schema.ts";
 import { type AskedForm, askedFormat, keyOrder } from "./wire/asked-format.ts";
@@ -44,6 +45,8 @@ function inField<T>(field: string, make: () => T): T {
 
 /** A JSON Schema that came as a text. */
 function parsed(text: string): unknown {
+  if (countParts(text) > MAX_NESTED_ENTRIES)
+    throw new EdgeformerError("invalid_option", `it has more than ${MAX_NESTED_ENTRIES} entries in it`);
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -1,6 +1,7 @@
 // Functions that a model may call, and its calls, as OpenAI's chat completions word them.
 
 import * as z from "zod";
+import { countParts, MAX_NESTED_ENTRIES } from "../json.ts";
 import type { Refuse } from "./common-schema.ts";
 import { jsonSchema } from "./constraint-schema.ts";
 
@@ -71,10 +72,30 @@ export const toolCall = z.strictObject({
   index: z.int().optional(),
   function: z.strictObject({
     name: functionName,
-    arguments: z.string().refine(isJson, "must be JSON, as the answer had it"),
+    // What it has too many parts for is not parsed; chat-schema.ts says so.
+    arguments: z
+      .string()
+      .refine(
+        (text) => countParts(text) > MAX_NESTED_ENTRIES || isJson(text),
+        "must be JSON, as the answer had it",
+      ),
     parsed_arguments: z.unknown().optional(),
   }),
 });
+
+/** Refuses calls whose arguments together have too many parts: as values they take many times their length. */
+export function checkArguments(
+  messages: readonly { tool_calls?: readonly z.infer<typeof toolCall>[] | null | undefined }[],
+  refuse: Refuse,
+): void {
+  const calls = messages.flatMap(({ tool_calls }) => tool_calls ?? []);
+  const parts = calls.reduce((sum, call) => sum + countParts(call.function.arguments), 0);
+  if (parts > MAX_NESTED_ENTRIES)
+    refuse(
+      "messages",
+      `has more than ${MAX_NESTED_ENTRIES} lists, objects and members in its calls' arguments`,
+    );
+}
 
 function isJson(text: string): boolean {
   try {
