@@ -77,6 +77,8 @@ export class AddedWords {
     const counts = (word: AddedWord, end: number) =>
       typeof special === "boolean" || !word.special || special(place, end);
     let start = 0;
+    /** Where the white space ends that words have taken along: those within it do not look again. */
+    let whiteEnd = 0;
     let places = 0;
     for (place = this.#next(text, 0); place < text.length; place = this.#next(text, place)) {
       if (++places % PLACES === 0) yield undefined;
@@ -88,10 +90,12 @@ export class AddedWords {
       const word = this.#words[found]!;
       const end = place + this.#spellings[found]!.length;
       if ((special !== false || !word.special) && (!word.singleWord || standsAlone(text, place, end))) {
-        const from = word.lstrip ? Math.max(start, skipWhiteBack(text, place)) : place;
+        const from = word.lstrip ? Math.max(start, skipWhiteBack(text, place, start)) : place;
         if (from > start) yield { text: text.slice(start, from), start };
-        yield { id: word.id };
-        start = word.rstrip ? skipWhite(text, end) : end;
+        if (word.rstrip && end > whiteEnd) whiteEnd = skipWhite(text, end);
+        start = word.rstrip ? whiteEnd : end;
+        // One that would take white space before it, and is itself in what another has taken, is none.
+        if (from < start) yield { id: word.id };
       }
       place = end;
     }

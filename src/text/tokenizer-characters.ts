@@ -113,9 +113,9 @@ export function skipWhite(text: string, from: number): number {
   return at;
 }
 
-/** Index behind the last character before `end` that is not white space. */
-export function skipWhiteBack(text: string, end: number): number {
+/** Index behind the last character from `start` to before `end` that is not white space; `start` if there is none. */
+export function skipWhiteBack(text: string, end: number, start: number): number {
   let at = end;
-  while (at > 0 && isWhite(text.charCodeAt(at - 1))) at--;
+  while (at > start && isWhite(text.charCodeAt(at - 1))) at--;
   return at;
 }

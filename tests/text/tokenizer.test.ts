@@ -130,6 +130,18 @@ describe("added words", () => {
     expect(words.encode("<|im|>user<|im|>us", { allowSpecial: true })).toEqual([50263, 50262, 385]);
   });
 
+  // The words are white space themselves. Expected: tokenizers 0.23.
+  test.each<[Record<string, boolean>, number]>([
+    [{ lstrip: true }, 4],
+    [{ rstrip: true }, 4],
+    [{ lstrip: true, rstrip: true }, 1],
+  ])("that take white space along and lie in it: %j", (strips, count) => {
+    const spaces = open(gpt2Json([{ content: "  ", special: false, ...strips }]));
+    expect(spaces.encode(`x${" ".repeat(8)}y`)).toEqual([87, ...new Array(count).fill(50257), 88]);
+    // Each of the words looked through the whole text: an hour.
+    expect(spaces.encode(" ".repeat(2 ** 20)).length).toBe(count === 1 ? 1 : 2 ** 19);
+  });
+
   test("within the spelling of a special one that is text, too, are text", () => {
     const nested = open(gpt2Json([{ content: "covid", special: false }, { content: "<covid>" }]));
     expect(nested.encode("<covid>", { allowSpecial: true })).toEqual([50258]);
