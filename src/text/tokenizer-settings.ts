@@ -51,6 +51,31 @@ export interface TokenizerSettings {
 /** Longest text that a step may insert: what comes out stays in proportion to what goes in. */
 const MAX_INSERTED = 64;
 
+/** How many times as long all steps of a normalizer together may make a text. Sixteen that repeat a letter make 64^16 of it. */
+export const MAX_GROWTH = 64;
+
+/** The most UTF-16 units that each form makes of one: U+FB2C, U+1F82 and U+FDFA are such. */
+const UNICODE_GROWTH = { NFC: 3, NFD: 4, NFKC: 18, NFKD: 18 };
+
+function growthOfStep(step: NormalizerStep): number {
+  switch (step.kind) {
+    case "replace":
+      return Math.max(1, step.to.length / step.from.length);
+    case "unicode":
+      return UNICODE_GROWTH[step.form];
+    case "lowercase":
+      // U+0130 becomes an i and a dot.
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+/** How many times as long a normalizer can make a text, beside what it puts before it. */
+export function growthOf(normalizer: readonly NormalizerStep[]): number {
+  return normalizer.reduce((product, step) => product * growthOfStep(step), 1);
+}
+
 const BEHAVIORS: readonly Behavior[] = [
   "removed",
   "isolated",
@@ -84,7 +109,10 @@ const PRE_TOKENIZERS: Record<PreTokenizerStep["kind"], (step: Fields) => boolean
   literal: ({ separator, behavior }) => isText(separator, 1) && oneOf(behavior, ...BEHAVIORS),
   space: () => true,
   metaspace: ({ mark, prepend, split }) =>
-    isText(mark, 1) && oneOf(prepend, "always", "first", "never") && typeof split === "boolean",
+    isText(mark, 1) &&
+    (mark as string).length === 1 &&
+    oneOf(prepend, "always", "first", "never") &&
+    typeof split === "boolean",
 };
 
 /** Most steps that a tokenizer may have; published ones have three. */
@@ -121,10 +149,13 @@ export function parseSettings(json: Uint8Array, tokens: number, fail: Fail): Tok
   if (!isObject(value)) return fail("its settings are no object");
   const { names, strip } = value;
   if (!oneOf(strip, "none", "one", "token")) fail(`settings.strip is ${JSON.stringify(strip)}`);
+  const normalizer = steps(value.normalizer, NORMALIZERS, "normalizer", fail) as NormalizerStep[];
+  if (growthOf(normalizer) > MAX_GROWTH)
+    fail(`settings.normalizer can make a text more than ${MAX_GROWTH} times as long`);
   if (!isObject(names) || !Object.values(names).every((name) => typeof name === "string"))
     fail("settings.names must be texts");
   return {
-    normalizer: steps(value.normalizer, NORMALIZERS, "normalizer", fail) as NormalizerStep[],
+    normalizer,
     preTokenizer: steps(value.preTokenizer, PRE_TOKENIZERS, "preTokenizer", fail) as PreTokenizerStep[],
     strip: strip as Strip,
     prefix: idList(value.prefix, tokens, "prefix", fail),

@@ -285,6 +285,18 @@ describe("what is damaged or not known is refused in one line that names file, f
       ["post_processor", "Odd"],
     ],
     [
+      "normalizers that each double what the one before has made",
+      {
+        "tokenizer.json": gpt2Json([], {
+          normalizer: {
+            type: "Sequence",
+            normalizers: new Array(12).fill({ type: "Replace", pattern: { String: "a" }, content: "aa" }),
+          },
+        }),
+      },
+      ["normalizer", "4096 times as long"],
+    ],
+    [
       "an added token with another's id",
       { "tokenizer.json": gpt2Json([{ content: "<x>", id: 5 }]) },
       ["added_tokens[1]", "id 5", '"<x>"', '"&"'],

@@ -3,6 +3,7 @@ import { compileTokenizer } from "../../src/convert/tokenizers/compile.ts";
 import { describeGgufTokenizer } from "../../src/convert/tokenizers/gguf.ts";
 import { describeTokenizerJson } from "../../src/convert/tokenizers/tokenizer-json.ts";
 import { parseTokenizerTable } from "../../src/text/tokenizer.ts";
+import type { TokenizerSettings } from "../../src/text/tokenizer-settings.ts";
 import { HEADER } from "../../src/text/tokenizer-table.ts";
 import { uniform } from "../reference/random.ts";
 import { ggufVocabulary } from "./gguf-vocabularies.ts";
@@ -81,6 +82,24 @@ describe("a damaged table", () => {
         code: "invalid_model",
         message: expect.stringMatching(message),
       });
+  });
+
+  test.each<[string, Partial<TokenizerSettings>]>([
+    [
+      "steps that together make a text thousands of times as long",
+      { normalizer: new Array(2).fill({ kind: "replace", from: "a", to: "a".repeat(64) }) },
+    ],
+    [
+      "a mark of many characters",
+      { preTokenizer: [{ kind: "metaspace", mark: " ".repeat(9), prepend: "never", split: false }] },
+    ],
+  ])("with %s is refused", (_, settings) => {
+    const description = describeGgufTokenizer(ggufVocabulary("sentencepiece").vocabulary);
+    const table = compileTokenizer({ ...description, settings: { ...description.settings, ...settings } });
+    expect(refused(table)).toMatchObject({
+      code: "invalid_model",
+      message: expect.stringMatching(/settings\.(normalizer|preTokenizer)/),
+    });
   });
 
   test("with a thousand merges of one pair is refused, not hashed", () => {

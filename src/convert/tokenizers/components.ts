@@ -1,6 +1,12 @@
 // The components of a tokenizer.json, each as the steps that it stands for at run time.
 
-import type { NormalizerStep, PreTokenizerStep, Strip } from "../../text/tokenizer-settings.ts";
+import {
+  growthOf,
+  MAX_GROWTH,
+  type NormalizerStep,
+  type PreTokenizerStep,
+  type Strip,
+} from "../../text/tokenizer-settings.ts";
 import type { Behavior } from "../../text/tokenizer-split.ts";
 import { damaged, flatten, isObject, type JsonObject, shown, unsupported } from "./json-value.ts";
 import { PATTERNS } from "./patterns.ts";
@@ -23,7 +29,7 @@ function literalOf(pattern: unknown): string | undefined {
 }
 
 export function normalizerOf(value: unknown, file: string): NormalizerStep[] {
-  return flatten(value, "normalizers").map((step): NormalizerStep => {
+  const steps = flatten(value, "normalizers").map((step): NormalizerStep => {
     const { type } = step;
     switch (type) {
       case "Prepend":
@@ -48,6 +54,10 @@ export function normalizerOf(value: unknown, file: string): NormalizerStep[] {
         return unsupported(file, `normalizer has the type ${shown(type)}, which is not known`);
     }
   });
+  const growth = growthOf(steps);
+  if (growth > MAX_GROWTH)
+    unsupported(file, `normalizer can make a text ${growth} times as long, more than ${MAX_GROWTH} times`);
+  return steps;
 }
 
 /** How a Metaspace goes before a text. */
