@@ -32,13 +32,10 @@ export class BudgetExceeded extends Error {
   }
 }
 
-/** Filters that do not turn a list or an object into text. */
-const LISTS = new Set([
-  ..."length first last list reverse items keys values selectattr rejectattr map sort unique dictsort".split(
-    " ",
-  ),
-  ..."get default d safe".split(" "),
-]);
+/** Filters that do not turn a list or an object into text. Sorting does not either, but compares the texts in it. */
+const LISTS = new Set(
+  "length first last list reverse items keys values selectattr rejectattr map get default d safe".split(" "),
+);
 
 /** What a node's value is for: it may become text, or another value is multiplied by it. */
 interface Roles {

@@ -106,6 +106,10 @@ describe("a template that is at fault is the model's fault", () => {
       "lists walked without a body",
       "{% set a = range(900) %}{% for i in a %}{% for j in a %}{% for k in a %}{% endfor %}{% endfor %}{% endfor %}",
     ],
+    ...["sort", "unique", "dictsort(by='value')"].map((filter): [string, string] => [
+      `long texts compared again and again by ${filter}`,
+      `${LONG}{% set a = n.s ~ 'a' %}{% set b = n.s ~ 'b' %}{% set l = ${filter.startsWith("dict") ? "{'a': a, 'b': b}" : "[a, b]"} %}{% for i in range(9000) %}{% set x = l | ${filter} %}{% endfor %}`,
+    ]),
     ["a wide indentation", "{{ messages | tojson(indent=100000000) }}"],
     ["not a number", "{{ messages | tojson(indent=1e308) }}"],
     ["one long text for each letter of another", `${LONG}{{ n.s.replace('a', n.s) }}`],
