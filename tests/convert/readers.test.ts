@@ -217,6 +217,7 @@ describe("a file that is made to cost", () => {
     ["names", "\x8c\x01a"],
     ["numbers", "K\x01"],
     ["remembered values", "h\x00"],
+    ["values to remember", "\x94"],
   ])("a pickle of %s without end is refused", async (_, piece) => {
     const pickle = Buffer.alloc(20_000_000, bytes(piece));
     const start = bytes("\x80\x02}q\x00");
@@ -231,6 +232,13 @@ describe("a file that is made to cost", () => {
       pickle,
     ]);
     await refused(() => openTorch(memorySource(legacy, "x")));
+  });
+
+  test("a whole number in a pickle has 16 bytes at most", async () => {
+    const number = (length: number) =>
+      bytes(`\x80\x02\x8a${String.fromCharCode(length)}${"\x01".repeat(length)}.`);
+    expect(readPickle(number(16), 0, "x").value).toBe(((2n ** 128n - 1n) / 255n).toString());
+    await refused(async () => readPickle(number(17), 0, "x"));
   });
 
   test("a tensor that repeats its storage is refused", async () => {
@@ -273,6 +281,25 @@ describe("a file that is made to cost", () => {
       expect(await refused(() => open(tensor([...shape], [...strides])))).toContain(
         `a tensor has ${shape[0] * shape[1]} elements in a storage of 4`,
       );
+  });
+
+  test("tensors that share a storage are read, and refused where they are without number", async () => {
+    const storage = "(\x8c\x07storagectorch\nFloatStorage\n\x8c\x010\x8c\x03cpuM\xe8\x03tQ";
+    const tensor = `ctorch._utils\n_rebuild_tensor_v2\n(${storage}K\x00M\xe8\x03\x85K\x01\x85\x89}tR`;
+    const open = (count: number) => {
+      const others = Array.from({ length: count }, (_, i) => `\x8c\x03${100 + i}h\x01s`);
+      return openTorch(
+        memorySource(
+          zipArchive([
+            { name: "a/data.pkl", content: bytes(`\x80\x02}\x8c\x01a${tensor}q\x01s${others.join("")}.`) },
+            { name: "a/data/0", content: new Uint8Array(4000) },
+          ]),
+          "x",
+        ),
+      );
+    };
+    expect((await open(11)).tensors.size).toBe(12);
+    expect(await refused(() => open(40))).toContain("more than 16 times the bytes of the file");
   });
 
   test("an archive with a directory of 50 MB is refused", async () => {

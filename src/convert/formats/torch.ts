@@ -9,6 +9,11 @@ import { readZipDirectory, zipDataOffset } from "./zip.ts";
 
 /** The pickle describes the tensors, some 300 bytes each. */
 const MAX_PICKLE_BYTES = 16 * 1024 * 1024;
+/**
+ * How many times tensors may use what a file holds: a tied head has the storage of its embedding, and layers may share one.
+ * Without an end, a megabyte makes a model of gigabytes.
+ */
+const MAX_SHARING = 16;
 /** What torch.save wrote first before version 1.6 (torch/serialization.py). */
 const LEGACY_MAGIC = "119547037146038801333356";
 const LEGACY_PROTOCOL = 1001;
@@ -31,6 +36,7 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
   const { value, places } = isZip ? await readArchive(source) : await readLegacy(source);
   if (!(value instanceof Map)) throw damaged(source, "it does not hold a dictionary of tensors");
   const tensors = new Map<string, CheckpointTensor>();
+  let bytes = 0;
   for (const [name, tensor] of value as Map<unknown, unknown>) {
     if (typeof name !== "string" || !(tensor instanceof PickledTensor))
       throw new EdgeformerError(
@@ -40,6 +46,12 @@ export async function openTorch(source: ByteSource): Promise<Checkpoint> {
     const place = places.get(tensor.storage.key);
     if (place === undefined || place.bytes < bytesOf(tensor.storage))
       throw damaged(source, `the data of tensor ${quotedName(name)} is missing or too short`);
+    bytes += (elements(tensor.shape) * (DTYPE_BITS[tensor.storage.dtype] as number)) / 8;
+    if (bytes > MAX_SHARING * source.size)
+      throw new EdgeformerError(
+        "invalid_model",
+        `${source.name}: its tensors have more than ${MAX_SHARING} times the bytes of the file: they repeat one another`,
+      );
     tensors.set(name, torchTensor(source, name, tensor, place.offset));
   }
   return { tensors, close: () => source.close() };
