@@ -25,7 +25,16 @@ export type ErrorCode =
   | "disposed"
   | "io";
 
-/** The only error that the library throws on purpose. `message` says what was wrong and what to do. */
+/** Longest message. A name within a file can have megabytes, and line feeds. */
+const MAX_MESSAGE = 2000;
+
+/** The same on one line that is not without end. */
+function oneLine(message: string): string {
+  const short = message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE)}…`;
+  return short.replace(/[\n\r\u2028\u2029]+/g, " ");
+}
+
+/** The only error that the library throws on purpose. `message` says on one line what was wrong and what to do. */
 export class EdgeformerError extends Error {
   override readonly name = "EdgeformerError";
   readonly code: ErrorCode;
@@ -33,7 +42,7 @@ export class EdgeformerError extends Error {
   readonly param: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: { param?: string; cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(oneLine(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.param = options.param;
   }

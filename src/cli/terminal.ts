@@ -1,19 +1,8 @@
+import { escaped, printable } from "../printable.ts";
 import type { CliIo, CliStream, CliStreams } from "./io.ts";
 
-/** What a terminal obeys instead of showing it: control characters but tab and line feed, and marks that turn text around. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const OBEYED = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Longest message of one line. A name in a checkpoint can have megabytes. */
 const MAX_LINE = 2000;
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
-
-/** A text with nothing in it that a terminal obeys. Inside of a JSON string it still means the same. */
-export function printable(text: string): string {
-  return text.replace(OBEYED, escaped);
-}
 
 /** The same on one line, and not without end: a name, a message. */
 export function oneLine(text: string): string {

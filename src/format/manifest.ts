@@ -227,6 +227,24 @@ function parseProvenance(value: unknown): Provenance {
   };
 }
 
+function parseFidelity(value: unknown): Fidelity {
+  const raw = object(value, "fidelity");
+  const measured = (name: keyof Fidelity) => {
+    const number = raw[name];
+    if (typeof number !== "number" || !Number.isFinite(number))
+      fail(`fidelity.${name} must be a number, not ${excerpt(number)}`);
+    return number;
+  };
+  return {
+    corpus: text(raw.corpus, "fidelity.corpus"),
+    tokens: measured("tokens"),
+    perplexity_float32: measured("perplexity_float32"),
+    perplexity_converted: measured("perplexity_converted"),
+    kl_mean: measured("kl_mean"),
+    top1_agreement: measured("top1_agreement"),
+  };
+}
+
 function parseChain(value: unknown, layers: number): ChainPlan {
   const raw = object(value, "chain");
   let least = 0;
@@ -291,9 +309,7 @@ export function parseManifest(value: unknown): Manifest {
     tensors,
     parts,
     provenance: parseProvenance(raw.provenance),
-    ...(raw.fidelity === undefined
-      ? {}
-      : { fidelity: object(raw.fidelity, "fidelity") as unknown as Fidelity }),
+    ...(raw.fidelity === undefined ? {} : { fidelity: parseFidelity(raw.fidelity) }),
     ...(raw.generation === undefined ? {} : { generation: parseGeneration(raw.generation) }),
     ...(raw.chat_template === undefined ? {} : { chat_template: text(raw.chat_template, "chat_template") }),
     ...(raw.named_chat_templates === undefined

@@ -1,7 +1,10 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { commandIo, oneLine, printable } from "../../src/cli/terminal.ts";
+import { commandIo, oneLine } from "../../src/cli/terminal.ts";
+import { isModelCard, modelCard } from "../../src/convert/write/model-card.ts";
+import { parseManifest } from "../../src/format/manifest.ts";
+import { printable } from "../../src/printable.ts";
 import { rawTensors, safetensorsFile, temporaryDirectory } from "../convert/checkpoints.ts";
 import { cli } from "./run.ts";
 
@@ -111,5 +114,25 @@ describe("terminal escapes in a checkpoint's strings", () => {
     const { code, stderr } = await cli(["inspect", out]);
     expect(code).toBe(1);
     expect(stderr).not.toMatch(OBEYED);
+  });
+
+  test("in what a model says of itself never reach its card, which is read on terminals, too", () => {
+    const bundled = JSON.parse(readFileSync("models/fable/model.json", "utf8"));
+    const hostile = `${HOSTILE}\n# Another`;
+    const provenance = {
+      ...bundled.provenance,
+      source: hostile,
+      revision: hostile,
+      name: hostile,
+      author: hostile,
+      url: hostile,
+      license: hostile,
+      base_models: [hostile],
+    };
+    const card = modelCard(parseManifest({ ...bundled, name: hostile.repeat(100), provenance }));
+    expect(card).not.toMatch(OBEYED);
+    expect(card.match(/^#/gm)).toHaveLength(1);
+    expect(card).toContain("- Licence: \\\\u001b\\[2J");
+    expect(isModelCard(card)).toBe(true);
   });
 });

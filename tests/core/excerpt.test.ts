@@ -7,6 +7,12 @@ import { parseManifest } from "../../src/format/manifest.ts";
 
 const deep = JSON.parse("[".repeat(200_000) + "]".repeat(200_000));
 
+test("an error's message is one line that is not long, whatever a file puts into it", () => {
+  const { message } = new EdgeformerError("invalid_model", `tensor a\nb\u2028c: ${"x".repeat(1e7)}`);
+  expect(message).toMatch(/^tensor a b c: x+…$/);
+  expect(message).toHaveLength(2001);
+});
+
 describe("a value in a message", () => {
   test.each<[unknown, string]>([
     [12, "12"],

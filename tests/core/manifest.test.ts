@@ -81,6 +81,9 @@ describe("a field that is wrong is named", () => {
     ["provenance.revision", [7, undefined]],
     ["provenance.sha256", [undefined, null]],
     ["fidelity", [null, 7, []]],
+    ["fidelity.corpus", [undefined, 7]],
+    ["fidelity.tokens", [undefined, null, "1"]],
+    ["fidelity.kl_mean", [undefined, Number.NaN, Number.POSITIVE_INFINITY]],
     ["generation", [null, 7, [], "greedy"]],
     [
       "generation",

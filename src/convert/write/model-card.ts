@@ -1,14 +1,16 @@
 import { countParameters } from "../../architectures/recipe.ts";
 import type { Manifest, Provenance } from "../../format/manifest.ts";
+import { printable } from "../../printable.ts";
 import { describeKinds } from "../describe-kinds.ts";
 
-/** A text from a file of somebody else's, on one line and without markup. */
+/** A text on one line that is not long, and with nothing in it that a terminal obeys: cards are read there, too. */
+function line(text: string): string {
+  return printable(text.replace(/\s+/g, " ").slice(0, 300).trim());
+}
+
+/** A text from a file of somebody else's, without markup. */
 function plain(text: string): string {
-  return text
-    .replace(/\s+/g, " ")
-    .replace(/[\\`*_{}[\]<>|#]/g, "\\$&")
-    .slice(0, 300)
-    .trim();
+  return line(text).replace(/[\\`*_{}[\]<>|#]/g, "\\$&");
 }
 
 /** What the makers say, a line each. */
@@ -36,16 +38,16 @@ export function isModelCard(text: string): boolean {
 /** README.md of a converted model. */
 export function modelCard(manifest: Manifest): string {
   const { name, architecture, recipe, provenance, tokenizer, fidelity } = manifest;
-  const revision = provenance.revision === null ? "" : `, revision ${provenance.revision}`;
+  const revision = provenance.revision === null ? "" : `, revision ${line(provenance.revision)}`;
   const millions = (countParameters(recipe) / 1e6).toFixed(1);
   const measured = fidelity
-    ? `Perplexity on ${fidelity.corpus} (${fidelity.tokens} tokens): ${fidelity.perplexity_float32.toFixed(3)} in float32, ${fidelity.perplexity_converted.toFixed(3)} converted.`
+    ? `Perplexity on ${line(fidelity.corpus)} (${fidelity.tokens} tokens): ${fidelity.perplexity_float32.toFixed(3)} in float32, ${fidelity.perplexity_converted.toFixed(3)} converted.`
     : "Fidelity was not measured (`edgeformer convert --verify` does).";
-  return `# ${name}
+  return `# ${line(name)}
 
 ${FIRST_WORDS}.
 
-- Converted from: ${provenance.source}${revision}
+- Converted from: ${line(provenance.source)}${revision}
 - SHA-256 of the source's weights: \`${provenance.sha256}\`
 ${describeMakers(provenance)
   .map((line) => `${line}\n`)
