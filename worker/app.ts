@@ -12,7 +12,6 @@ import {
   type Model,
   type ModelSource,
   type SharingOptions,
-  type TokenConstraint,
 } from "../src/index.ts";
 import { dropBody, readBody } from "./body.ts";
 import { type Env, readConfig } from "./config.ts";
@@ -24,7 +23,7 @@ import { guard } from "./guard.ts";
 import { ModelHost } from "./host.ts";
 import { requestLog } from "./log.ts";
 import { LongTexts } from "./long-texts.ts";
-import { planCompletion } from "./openai/completions-plan.ts";
+import { type HeldTo, planCompletion } from "./openai/completions-plan.ts";
 import { completionRequest } from "./openai/completions-schema.ts";
 import { completionsWording } from "./openai/completions-wording.ts";
 import type { ConstraintFields } from "./openai/constraint-schema.ts";
@@ -34,6 +33,7 @@ import { detokenize, detokenizeRequest, tokenize, tokenizeRequest } from "./open
 import type { PageFiles } from "./page/server/page-files.ts";
 import { isPagePath, mountPage } from "./page/server/routes.ts";
 import { RequestMemory } from "./request-memory.ts";
+import { sendJson } from "./send-json.ts";
 
 export type { Env } from "./config.ts";
 
@@ -72,10 +72,7 @@ const versioned = (path: string) => [`/v1${path}`, path];
  *
  * @throws HttpError 400 naming the field
  */
-async function constraintOf(
-  { tokenizer }: Model,
-  request: ConstraintFields,
-): Promise<TokenConstraint | undefined> {
+async function constraintOf({ tokenizer }: Model, request: ConstraintFields): Promise<HeldTo | undefined> {
   const { response_format, structured_outputs } = request;
   if (structured_outputs === undefined && (response_format?.type ?? "text") === "text") return undefined;
   const field = structured_outputs === undefined ? "response_format" : "structured_outputs";
@@ -238,7 +235,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     const request = await read(c, tokenizeRequest);
     const model = await modelOf(c);
     checkModelName(model, request.model);
-    return c.json(await longTexts.inTurns(tokenize(model, request, config)));
+    return sendJson(c, await longTexts.inTurns(tokenize(model, request, config)), config);
   });
 
   app.on("POST", versioned("/detokenize"), async (c) => {
@@ -246,7 +243,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     const request = await read(c, detokenizeRequest);
     const model = await modelOf(c);
     checkModelName(model, request.model);
-    return c.json(detokenize(model, request, config));
+    return sendJson(c, detokenize(model, request, config), config);
   });
 
   if (options.page) mountPage(app, { files: options.page, engineDigest, modelOf, source });

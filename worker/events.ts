@@ -1,3 +1,15 @@
+/** UTF-16 units that are handed to the connection at once. A client that takes them in time is no slow one. */
+const PIECE_UNITS = 64 * 1024;
+
+/** A text in pieces, none of which ends within a surrogate pair. */
+function* piecesOf(text: string): Iterable<string> {
+  for (let start = 0, end: number; start < text.length; start = end) {
+    end = Math.min(text.length, start + PIECE_UNITS);
+    if (end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end--;
+    yield text.slice(start, end);
+  }
+}
+
 /** The client closed the connection, or stopped reading for too long. */
 export class ClientGone extends Error {
   override readonly name = "ClientGone";
@@ -83,8 +95,10 @@ export class AnswerStream {
     this.#started();
     this.#pending++;
     try {
-      await this.#writer.write(this.#encoder.encode(text));
-      this.#sent++;
+      for (const piece of piecesOf(text)) {
+        await this.#writer.write(this.#encoder.encode(piece));
+        this.#sent++;
+      }
     } catch (cause) {
       throw (this.#gone ??= new ClientGone("the client closed the connection", { cause }));
     } finally {

@@ -98,7 +98,12 @@ export class Lease {
       throw HttpError.overloaded("no memory is left for it");
   }
 
-  /** The same, but waits for room. */
+  /** The same, where it held less. */
+  holdAtLeast(bytes: number, lastsMs: number): void {
+    this.hold(Math.max(bytes, this.#holding.bytes), lastsMs);
+  }
+
+  /** The same as `hold`, but waits for room. */
   async wait(bytes: number, lastsMs: number, patienceMs: number): Promise<void> {
     for (let waited = 0; !this.#memory.change(this.#holding, bytes, lastsMs); waited += POLL_MS) {
       if (waited >= patienceMs) this.hold(bytes, lastsMs);

@@ -84,6 +84,11 @@ describe("fields", () => {
     ["suffix", { prompt: "a", suffix: "the end" }, "suffix"],
     ["user as object", { prompt: "a", user: {} }, "user"],
     ["unknown field", { prompt: "a", temprature: 1 }, "temprature"],
+    [
+      "an echo of long prompts for each of many choices",
+      { prompt: Array(65).fill(Array(511).fill(11)), n: 2, echo: true, max_tokens: 0, stream: true },
+      "prompt",
+    ],
     ["field of the prototype", JSON.parse('{"prompt": "a", "__proto__": 1}'), "__proto__"],
     ["list with too many entries", { prompt: "a", stop: Array(2000).fill("x") }, "stop"],
     [
@@ -250,7 +255,9 @@ describe("tokenize and detokenize", () => {
     ["/detokenize", { tokens: Array(65_537).fill(0) }, "tokens"],
     // The longest token has 128 bytes: the answer would be 43 times as long as the question.
     ["/detokenize", { tokens: Array(65_536).fill(35_496) }, "tokens"],
-  ])("%s %j", async (path, body, param) => {
+    // Sixteen backslashes are 32 bytes in JSON, and the text is there twice.
+    ["/detokenize", { tokens: Array(32_768).fill(34_604) }, "tokens"],
+  ])("%s %#", async (path, body, param) => {
     expect(await refusal(await worker.post(path, body), 400)).toMatchObject({ param });
   });
 });

@@ -87,6 +87,17 @@ describe("the order of events", () => {
     expect(record).toEqual(["computed 1"]);
   });
 
+  test("a long answer that nobody reads is given up, though it is whole", async () => {
+    const prompt = Array.from({ length: 500 }, (_, i) => i + 3000);
+    const { status, record } = await ask({
+      body: { prompt, stream: false, max_tokens: 0, echo: true, logprobs: 5 },
+      idle: true,
+      vars: { PING_MS: "400", CLIENT_STALL_MS: "400" },
+    });
+    expect({ status, record }).toEqual({ status: 200, record: [] });
+    await worker.logged((line) => line.outcome === "client_gone" && line.stream === false);
+  });
+
   test("comments are sent while a long prompt is read", async () => {
     const prompt = Array.from({ length: 500 }, (_, i) => i + 1000);
     const { status, record } = await ask({ body: { prompt, max_tokens: 3 }, vars: { PING_MS: "1" } });

@@ -1,7 +1,12 @@
 // What bodies and answers take of the isolate's memory, and for how long.
 import { connect, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { REQUEST_BYTES } from "../../src/index.ts";
+import { type Model, REQUEST_BYTES } from "../../src/index.ts";
+import { allAtOnce } from "../../src/parts.ts";
+import { type Env, readConfig } from "../../worker/config.ts";
+import { answerBytes } from "../../worker/openai/answer-bytes.ts";
+import { planCompletion } from "../../worker/openai/completions-plan.ts";
+import { completionRequest } from "../../worker/openai/completions-schema.ts";
 import { RequestMemory } from "../../worker/request-memory.ts";
 import { buildWorker, type RunningWorker, removeBundle, type StartOptions, startWorker } from "./harness.ts";
 
@@ -45,6 +50,38 @@ describe("the ledger", () => {
       vi.useRealTimers();
     }
   });
+});
+
+test("a request that waits holds what it keeps: its stop strings, its biases and what it is held to", () => {
+  const request = { max_tokens: 1, n: 1, stream: true, echo: false };
+  const bytesOf = (fields: object, heldBytes = 0) =>
+    answerBytes({
+      request: { ...request, ...fields },
+      prompts: [{ ids: [1], text: "" }],
+      candidates: 1,
+      heldTo: { constraint: { matcher: vi.fn() }, bytes: heldBytes },
+    });
+  const least = bytesOf({});
+  expect(bytesOf({ stop: "a".repeat(1000) })).toBe(least + 2000);
+  expect(bytesOf({ stop: ["a".repeat(500), "b"] })).toBe(least + 1002);
+  expect(bytesOf({ logit_bias: { "1": 1, "2": 2 } })).toBe(least + 200);
+  expect(bytesOf({}, 4_000_000)).toBe(least + 4_000_000);
+});
+
+test("what is not read any more is not kept while a request waits", () => {
+  const fields = { stop: "x", response_format: { type: "text" }, user: "u", metadata: { a: "b" } };
+  const request = completionRequest.parse({ prompt: [1, 2], stop: "x" });
+  const model = {
+    manifest: { recipe: { vocabSize: 10 } },
+    context: 100,
+    tokenizer: { decode: vi.fn() },
+  } as unknown as Model;
+  const plan = allAtOnce(
+    planCompletion(model, { ...request, ...fields } as typeof request, readConfig({} as Env)),
+  );
+  expect(plan.request.stop).toBe("x");
+  for (const field of ["prompt", "response_format", "user", "metadata"])
+    expect(plan.request).not.toHaveProperty(field);
 });
 
 describe("in a Worker", () => {

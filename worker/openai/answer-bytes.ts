@@ -6,14 +6,22 @@ const TOKEN_BYTES = 100;
 const REPORTED_BYTES = 650;
 const ALTERNATIVE_BYTES = 300;
 
-/** Memory that the answer to a request takes at most while it is computed, in bytes. */
-export function answerBytes({ request, prompts, candidates }: Plan): number {
-  const { stream, echo, logprobs, max_tokens: maxTokens } = request;
+/** What a character of a stop string takes, and a bias. */
+const CHARACTER_BYTES = 2;
+const BIAS_BYTES = 100;
+
+/** Memory that a request and its answer take at most while it waits and is computed, in bytes. */
+export function answerBytes({ request, prompts, candidates, heldTo }: Plan): number {
+  const { stream, echo, logprobs, max_tokens: maxTokens, stop, logit_bias } = request;
+  const asked =
+    CHARACTER_BYTES * [stop ?? []].flat().reduce((sum, { length }) => sum + length, 0) +
+    BIAS_BYTES * Object.keys(logit_bias ?? {}).length +
+    (heldTo?.bytes ?? 0);
   const perToken = logprobs === undefined ? TOKEN_BYTES : REPORTED_BYTES + ALTERNATIVE_BYTES * logprobs;
   const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
   const texts = prompts.length * candidates;
   // What is streamed is gone; the scores of prompts are kept until the last choice has echoed them.
   const kept = stream ? 0 : texts * maxTokens + (echo ? candidates * promptTokens : 0);
   const scored = echo && logprobs !== undefined ? promptTokens : 0;
-  return TOKEN_BYTES * (promptTokens + texts) + perToken * (kept + scored);
+  return asked + TOKEN_BYTES * (promptTokens + texts) + perToken * (kept + scored);
 }

@@ -108,7 +108,7 @@ export function* planChatInParts(model: Model, request: ChatRequest, config: Con
   } = request;
   const { tokenizer } = chatTemplate(model);
   const calls = mayCall(request);
-  const constraint = calls ? callConstraint(request, tokenizer) : formatConstraint(request, tokenizer);
+  const heldTo = calls ? callConstraint(request, tokenizer) : formatConstraint(request, tokenizer);
   try {
     const conversation = { messages, chat_template_kwargs, chat_template_date };
     const prompt = yield* encodeConversation(model, calls ? { ...conversation, tools } : conversation);
@@ -127,7 +127,7 @@ export function* planChatInParts(model: Model, request: ChatRequest, config: Con
         echo: false,
       },
       config,
-      constraint,
+      heldTo,
     );
   } catch (error) {
     if (!(error instanceof HttpError) || error.param !== "prompt") throw error;

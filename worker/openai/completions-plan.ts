@@ -15,15 +15,44 @@ interface PlannedPrompt {
   text: string;
 }
 
+/** The fields that are still read once a request is planned. Any other may be a megabyte, and a request may wait long. */
+const KEPT = [
+  ...([
+    "max_tokens",
+    "min_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "stop",
+    "stop_token_ids",
+  ] as const),
+  ...([
+    "ignore_eos",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "logit_bias",
+    "seed",
+  ] as const),
+  ...(["n", "stream", "stream_options", "logprobs", "echo"] as const),
+] satisfies (keyof CompletionRequest)[];
+
+/** What a request is held to. */
+export interface HeldTo {
+  constraint: TokenConstraint;
+  /** Memory of what it was made from, which it keeps. */
+  bytes: number;
+}
+
 /** A request, checked against the model and the configured caps; nothing has been computed yet. */
 export interface Plan {
-  /** Without its prompt, which may be a megabyte. */
-  request: Omit<CompletionRequest, "prompt">;
+  request: Pick<CompletionRequest, (typeof KEPT)[number]>;
   prompts: PlannedPrompt[];
   /** Completions to compute for each prompt: `best_of`. */
   candidates: number;
   /** What each of them is held to. */
-  constraint: TokenConstraint | undefined;
+  heldTo: HeldTo | undefined;
 }
 
 /** The prompts of a request, each a text or token ids. */
@@ -66,7 +95,7 @@ export function* planCompletion(
   model: Model,
   request: CompletionRequest,
   config: Config,
-  constraint?: TokenConstraint,
+  heldTo?: HeldTo,
 ): InParts<Plan> {
   // The core would refuse these at its first step, when an echo may already have been sent.
   resolveOptions(generateOptions(request), model.manifest.recipe.vocabSize, model.manifest.generation);
@@ -94,13 +123,13 @@ export function* planCompletion(
       units = 0;
       yield;
     }
-    total += planned.ids.length + candidates * request.max_tokens;
+    total += planned.ids.length * (request.echo ? candidates : 1) + candidates * request.max_tokens;
     if (total > config.MAX_REQUEST_TOKENS)
       throw invalidField(
         "prompt",
         `This server computes at most ${config.MAX_REQUEST_TOKENS} tokens for one request, all prompts and choices together; split it.`,
       );
   }
-  const { prompt, ...rest } = request;
-  return { request: rest, prompts, candidates, constraint };
+  const kept = Object.fromEntries(KEPT.map((field) => [field, request[field]])) as Plan["request"];
+  return { request: kept, prompts, candidates, heldTo };
 }

@@ -6,19 +6,28 @@ import { type Constraint, compileConstraint } from "../../src/constrain/index.ts
 import { EdgeformerError, type Tokenizer } from "../../src/index.ts";
 import { invalidField } from "../errors.ts";
 import { countParts, MAX_NESTED_ENTRIES } from "../json.ts";
+import type { HeldTo } from "./completions-plan.ts";
 import type { ConstraintFields } from "./constraint-schema.ts";
 import type { ToolFields } from "./tools-schema.ts";
 import { type AskedForm, askedFormat, keyOrder } from "./wire/asked-format.ts";
+
+/** A compiled constraint, and the memory of its source. */
+interface Made extends HeldTo {
+  constraint: Constraint;
+}
 
 /** Constraints that are kept, and the characters of what they were made from together. */
 const MAX_KEPT = 4;
 const MAX_KEPT_CHARACTERS = 1_000_000;
 
+/** What a character of the JSON of a constraint's source takes of memory as values. */
+const SOURCE_BYTES = 4;
+
 /** By what they were made from, the least recently used first. */
 const kept = new Map<string, Constraint>();
 
 /** The constraint that was made from equal data before, or a new one. */
-function remembered(data: unknown, make: () => Constraint): Constraint {
+function remembered(data: unknown, make: () => Constraint): Made {
   const key = JSON.stringify(data);
   const constraint = kept.get(key) ?? make();
   kept.delete(key);
@@ -30,7 +39,7 @@ function remembered(data: unknown, make: () => Constraint): Constraint {
     characters -= oldest.length;
     kept.delete(oldest);
   }
-  return constraint;
+  return { constraint, bytes: SOURCE_BYTES * key.length };
 }
 
 /** @throws HttpError 400 naming the field; the message has the keyword and its JSON pointer */
@@ -76,15 +85,15 @@ function asked({ response_format, structured_outputs }: ConstraintFields): Asked
  *
  * @throws HttpError 400 naming the field
  */
-export function formatConstraint(fields: ConstraintFields, tokenizer: Tokenizer): Constraint | undefined {
+export function formatConstraint(fields: ConstraintFields, tokenizer: Tokenizer): Made | undefined {
   const given = asked(fields);
   if (given === undefined) return undefined;
   const { source, options, field } = given;
   return inField(field, () => {
-    const constraint = remembered([source, options], () => compileConstraint(source, options));
+    const made = remembered([source, options], () => compileConstraint(source, options));
     // Whether the vocabulary can spell it shows here.
-    constraint.matcher(tokenizer);
-    return constraint;
+    made.constraint.matcher(tokenizer);
+    return made;
   });
 }
 
@@ -93,7 +102,7 @@ export function formatConstraint(fields: ConstraintFields, tokenizer: Tokenizer)
  *
  * @throws HttpError 400 naming the field
  */
-export function callConstraint(fields: ConstraintFields & ToolFields, tokenizer: Tokenizer): Constraint {
+export function callConstraint(fields: ConstraintFields & ToolFields, tokenizer: Tokenizer): Made {
   const { tools = [], tool_choice = "auto", parallel_tool_calls = true } = fields;
   const named = typeof tool_choice === "object" ? tool_choice.function.name : undefined;
   const required = tool_choice !== "auto";
@@ -115,6 +124,6 @@ export function callConstraint(fields: ConstraintFields & ToolFields, tokenizer:
       );
       return [{ name, arguments: held }];
     });
-    return constrainCalls(functions, { required, parallel, answer });
+    return constrainCalls(functions, { required, parallel, answer: answer?.constraint });
   });
 }

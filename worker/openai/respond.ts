@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import type { RequestContext } from "../context.ts";
 import { invalidField, toHttpError } from "../errors.ts";
 import { AnswerStream, ClientGone } from "../events.ts";
+import { sendJson } from "../send-json.ts";
 import { answerBytes } from "./answer-bytes.ts";
 import type { Plan } from "./completions-plan.ts";
 import { bestOf, type FinishedChoice, runPlan } from "./run.ts";
@@ -110,7 +111,7 @@ async function completeJson(c: RequestContext, job: Job): Promise<Response> {
   const patience = scheduler.wait(config.PING_MS, { signal: timer.signal }).catch(() => {});
   const whole = await Promise.race([work, Promise.all([begun, patience]).then(() => undefined)]);
   timer.abort();
-  if (whole) return c.json(whole);
+  if (whole) return sendJson(c, whole, config);
 
   const answer = new AnswerStream(" ");
   c.set(

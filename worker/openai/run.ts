@@ -29,7 +29,7 @@ export async function runPlan(
   controller: AbortController,
   emit: (prompt: number, candidate: number, delta: Delta) => Promise<void> | void,
 ): Promise<FinishedChoice[]> {
-  const { request, prompts, candidates, constraint } = plan;
+  const { request, prompts, candidates, heldTo } = plan;
   const finished: FinishedChoice[] = [];
   const ranks = candidates > request.n;
   const asked = request.logprobs ?? (ranks ? 0 : undefined);
@@ -49,7 +49,7 @@ export async function runPlan(
       const options = {
         ...generateOptions(request, candidate),
         ...sharing,
-        ...(constraint && { constraint }),
+        ...(heldTo && { constraint: heldTo.constraint }),
         logprobs: asked,
         signal: controller.signal,
       };

@@ -54,16 +54,18 @@ export function detokenize(model: Model, { tokens }: z.infer<typeof detokenizeRe
   const vocabulary = model.manifest.recipe.vocabSize;
   if (tokens.some((id) => id >= vocabulary))
     throw invalidField("tokens", `Token ids go from 0 to ${vocabulary - 1}.`);
-  let bytes = 0;
-  for (const id of tokens) {
-    // The answer has the text twice.
-    bytes += 2 * tokenizer.bytes(id).length;
-    if (bytes > config.MAX_BODY_BYTES)
+  // The answer has the text twice.
+  const refuseLonger = (bytes: number) => {
+    if (2 * bytes > config.MAX_BODY_BYTES)
       throw invalidField(
         "tokens",
         `The answer would have more than ${config.MAX_BODY_BYTES} bytes; split the tokens.`,
       );
-  }
+  };
+  let bytes = 0;
+  for (const id of tokens) refuseLonger((bytes += tokenizer.bytes(id).length));
   const text = tokenizer.decode(tokens);
+  // In JSON a control character has six bytes, a quotation mark two.
+  refuseLonger(new TextEncoder().encode(JSON.stringify(text)).length);
   return { prompt: text, content: text };
 }
