@@ -2,6 +2,25 @@ import { toHex } from "../src/hex.ts";
 import type { Config, RateLimiter } from "./config.ts";
 import { HttpError } from "./errors.ts";
 
+/** Where a request comes from: Cloudflare sets it, whatever the client sent. */
+export const ADDRESS_HEADER = "cf-connecting-ip";
+
+/**
+ * What an address counts as: itself in IPv4, and in IPv6 its network of 64 bits, within which whoever has one address has
+ * all of them.
+ */
+export function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+(?:\.\d+){3})$/i.exec(address)?.[1];
+  if (mapped !== undefined || !address.includes(":")) return mapped ?? address;
+  const [head = [], tail = []] = address
+    .replace(/%.*/, "")
+    .split("::")
+    .map((part) => part.split(":").filter((group) => group !== ""));
+  const zeros = Array<string>(Math.max(0, 8 - head.length - tail.length)).fill("0");
+  const groups = [...head, ...zeros, ...tail].slice(0, 4);
+  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(":")}::/64`;
+}
+
 async function digest(text: string): Promise<ArrayBuffer> {
   return crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
 }
@@ -27,7 +46,7 @@ async function isKnown(token: string, keys: string[]): Promise<boolean> {
 
 /** Whom a request comes from. */
 interface Visitor {
-  /** A key's digest, or the address of one who has none. */
+  /** A key's digest, or the network of one who has none. */
   name: string;
   key: "known" | "wrong" | "none";
 }
@@ -36,7 +55,9 @@ async function visitorOf(headers: Headers, keys: string[] | undefined): Promise<
   const token = /^Bearer +(\S+) *$/i.exec(headers.get("authorization") ?? "")?.[1];
   const known = keys !== undefined && token !== undefined && (await isKnown(token, keys));
   return {
-    name: known ? toHex(new Uint8Array(await digest(token))) : (headers.get("cf-connecting-ip") ?? "unknown"),
+    name: known
+      ? toHex(new Uint8Array(await digest(token)))
+      : networkOf(headers.get(ADDRESS_HEADER) ?? "unknown"),
     key: known ? "known" : token === undefined ? "none" : "wrong",
   };
 }

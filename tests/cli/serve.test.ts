@@ -67,6 +67,22 @@ afterEach(async () => {
 });
 
 describe("edgeformer serve", () => {
+  test("knows a client by its connection, whatever address it gives itself", async () => {
+    const origin = await serve(FABLE).origin;
+    const cachedAs = async (address: string) => {
+      const response = await fetch(`${origin}/v1/completions`, {
+        method: "POST",
+        headers: { "cf-connecting-ip": address, "x-forwarded-for": address },
+        body: JSON.stringify({ ...PROMPT, prompt: "Once upon a time ".repeat(20) }),
+      });
+      const { usage } = (await response.json()) as OpenAI.Completion;
+      return usage?.prompt_tokens_details?.cached_tokens;
+    };
+    expect(await cachedAs("192.0.2.1")).toBe(0);
+    // The same client again: under many names it would take many turns, and read what others have cached.
+    expect(await cachedAs("192.0.2.2")).toBeGreaterThanOrEqual(64);
+  });
+
   test("answers OpenAI's client with the text that the library gives, streamed and whole", async () => {
     const { origin } = serve(FABLE);
     const client = new OpenAI({ baseURL: `${await origin}/v1`, apiKey: "none" });

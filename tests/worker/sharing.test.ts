@@ -1,5 +1,6 @@
 // What requests of different clients take from each other, and what they learn of each other.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { networkOf } from "../../worker/guard.ts";
 import type { CompletionShape } from "../../worker/openai/wire/answers.ts";
 import { buildWorker, type RunningWorker, removeBundle, type StartOptions, startWorker } from "./harness.ts";
 
@@ -55,6 +56,22 @@ describe("the cache of prompts", () => {
     expect(await cached(worker, from("192.0.2.1"))).toBe(0);
     expect(await cached(worker, from("192.0.2.1"))).toBeGreaterThanOrEqual(64);
     expect(await cached(worker, from("192.0.2.2"))).toBe(0);
+    // Whoever has one address of IPv6 has all of its network.
+    expect(await cached(worker, from("2001:db8:1:2::5"))).toBe(0);
+    expect(await cached(worker, from("2001:0DB8:1:2:ffff::1"))).toBeGreaterThanOrEqual(64);
+    expect(await cached(worker, from("2001:db8:1:3::5"))).toBe(0);
+  });
+
+  test.each([
+    ["192.0.2.1", "192.0.2.1"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["::1", "0:0:0:0::/64"],
+    ["fe80::1%eth0", "fe80:0:0:0::/64"],
+    ["2001:DB8:0001:2:3:4:5:6", "2001:db8:1:2::/64"],
+    ["2001:db8::", "2001:db8:0:0::/64"],
+    ["unknown", "unknown"],
+  ])("an address counts as its network: %s", (address, network) => {
+    expect(networkOf(address)).toBe(network);
   });
 
   test("is everybody's where the configuration says so, but for salts", async () => {

@@ -4,10 +4,11 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { createAdaptorServer } from "@hono/node-server";
+import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { EdgeformerError } from "../../src/index.ts";
 import { directorySource, engineModule, packageRoot } from "../../src/node/index.ts";
 import { createApp } from "../app.ts";
+import { ADDRESS_HEADER } from "../guard.ts";
 import type { PageFiles } from "../page/server/page-files.ts";
 import { defineWorkerGlobals } from "./globals.ts";
 
@@ -89,7 +90,15 @@ export async function serveModel({ directory, host, port, variables }: ServeOpti
     props: {},
   };
   const answer = (request: Request) => app.fetch(request, environment, context);
-  const server = createAdaptorServer({ fetch: answer, overrideGlobalObjects: false }) as Server;
+  // Nobody in front of this server says whom a request comes from, so what a client says of itself counts for nothing.
+  const answerFrom = (request: Request, { incoming }: HttpBindings) => {
+    request.headers.set(ADDRESS_HEADER, incoming.socket.remoteAddress ?? "unknown");
+    return answer(request);
+  };
+  const server = createAdaptorServer({
+    fetch: (request, env) => answerFrom(request, env as HttpBindings),
+    overrideGlobalObjects: false,
+  }) as Server;
   const stop = async () => {
     const closed = new Promise((resolve) => server.close(resolve));
     server.closeAllConnections();
