@@ -1,5 +1,5 @@
 import { cp, mkdir, mkdtemp, open, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { bundledModel } from "../../src/node/index.ts";
@@ -68,4 +68,47 @@ test("a damaged model is found out, and nothing is left", async () => {
   const { code, stderr } = await cli(["split", broken, "--out", join(directory, "chain")]);
   expect([code, stderr]).toEqual([1, expect.stringContaining("weights.00.bin: the SHA-256 is not the one")]);
   expect(await readdir(directory)).toEqual(["broken"]);
+});
+
+test("an empty directory is taken, and kept where the split fails", async () => {
+  const out = join(directory, "chain");
+  await mkdir(out);
+  const broken = join(directory, "broken");
+  await cp(bundledModel(), broken, { recursive: true });
+  await writeFile(join(broken, "tokenizer.bin"), Buffer.alloc(20_000_000));
+  const { code, stderr } = await cli(["split", broken, "--out", out]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("tokenizer.bin: longer than the")]);
+  expect(await readdir(directory)).toEqual(["broken", "chain"]);
+  expect((await cli(["split", bundledModel(), "--out", out])).code).toBe(0);
+  expect(await readdir(out)).toEqual(["front", "package.json", "stage-1", "start.mjs"]);
+});
+
+test("of two splits to one place one wins, and the other removes nothing of it", async () => {
+  const out = join(directory, "chain");
+  const split = (isolates: string) =>
+    cli(["split", bundledModel(), "--out", out, "--isolates", isolates, "--context", "64"]);
+  const results = await Promise.all([split("1"), split("2")]);
+  expect(results.map(({ code }) => code).sort()).toEqual([0, 2]);
+  expect(results.find(({ code }) => code === 2)!.stderr).toMatch(/was written by somebody else|is not empty|is not a model directory/);
+  const stages = results[0]!.code === 0 ? 1 : 2;
+  expect((await readdir(out)).filter((name) => name.startsWith("stage-"))).toHaveLength(stages);
+  expect(await readdir(directory)).toEqual(["chain"]);
+  for (let stage = 1; stage <= stages; stage++)
+    expect((await cli(["inspect", join(out, `stage-${stage}`, "model")])).code).toBe(0);
+});
+
+test("what a killed split left is removed by the next one", async () => {
+  const left = join(directory, `.chain.${hostname().replace(/[^\w.-]/g, "_")}-4194305-0123abcd.partial`);
+  await mkdir(join(left, "stage-1", "model"), { recursive: true });
+  await mkdir(join(left, "front"));
+  await writeFile(join(left, "stage-1", "model", "weights.00.bin"), "half");
+  await writeFile(join(left, "front", "worker.js"), "half");
+  const args = ["split", bundledModel(), "--out", join(directory, "chain")];
+  await writeFile(join(left, "front", "mine"), "");
+  expect((await cli(args)).code).toBe(0);
+  expect((await readdir(left, { recursive: true })).sort()).toEqual(["front", "front/mine"]);
+  await rm(join(left, "front", "mine"));
+  await rm(join(directory, "chain"), { recursive: true });
+  expect((await cli(args)).code).toBe(0);
+  expect(await readdir(directory)).toEqual(["chain"]);
 });

@@ -11,6 +11,7 @@ import {
   type PartInfo,
 } from "../../format/manifest.ts";
 import type { ModelSource } from "../../loading/load-options.ts";
+import { readWhole } from "../../loading/open-file.ts";
 import { PartWriter } from "../write/part-writer.ts";
 
 /** The model directory of a stage within a split; `stage` counts from 1. */
@@ -105,9 +106,8 @@ export async function cutModel(
   const json = `${JSON.stringify(manifestFile(cut), null, 1)}\n`;
   for (const { index } of spans) await writeFile(join(stageModel(out, index + 1), "model.json"), json);
   if (manifest.tokenizer !== null) {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of await source.open(manifest.tokenizer.file)) chunks.push(chunk.slice());
-    await writeFile(join(stageModel(out, 1), manifest.tokenizer.file), Buffer.concat(chunks));
+    const { file, bytes } = manifest.tokenizer;
+    await writeFile(join(stageModel(out, 1), file), await readWhole(source, file, bytes));
   }
   return cut;
 }

@@ -1,26 +1,16 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
 import { type ChainOptions, planChain } from "../../chain/plan.ts";
 import { EdgeformerError } from "../../errors.ts";
 import type { Manifest } from "../../format/manifest.ts";
 import { loadManifest } from "../../loading/load.ts";
 import { directorySource } from "../../node/index.ts";
+import { contents, writeAside } from "../write/output.ts";
 import { cutModel } from "./cut-model.ts";
 import { writeProject } from "./project.ts";
 
 /** Refuses an output directory with something in it. */
-async function makeEmpty(out: string): Promise<void> {
-  let files: string[];
-  try {
-    await mkdir(out, { recursive: true });
-    files = await readdir(out);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code !== "ENOTDIR" && code !== "EEXIST") throw cause;
-    throw new EdgeformerError("invalid_option", `${out} is a file; --out must be a directory`, {
-      param: "out",
-    });
-  }
-  if (files.length > 0)
+async function requireEmpty(out: string): Promise<void> {
+  const files = await contents(out);
+  if (files !== undefined && files.length > 0)
     throw new EdgeformerError("invalid_option", `${out} is not empty; choose another --out`, {
       param: "out",
     });
@@ -36,13 +26,10 @@ export async function split(directory: string, out: string, options: ChainOption
   const source = directorySource(directory);
   const manifest = await loadManifest(source);
   const plan = planChain(manifest, options);
-  await makeEmpty(out);
-  try {
-    const cut = await cutModel(source, manifest, plan, out);
-    await writeProject(out, manifest.name, plan.cuts.length + 1);
+  await requireEmpty(out);
+  return writeAside(out, false, async (aside) => {
+    const cut = await cutModel(source, manifest, plan, aside);
+    await writeProject(aside, manifest.name, plan.cuts.length + 1);
     return cut;
-  } catch (error) {
-    await rm(out, { recursive: true });
-    throw error;
-  }
+  });
 }

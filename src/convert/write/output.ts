@@ -10,6 +10,9 @@ import { isModelCard } from "./model-card.ts";
 
 /** What a conversion writes. */
 const WRITTEN = /^(model\.json|README\.md|tokenizer\.bin|weights\.\d+\.bin)$/;
+/** What a split writes besides, and the directories that it makes. */
+const SPLIT_FILE = /^(package\.json|start\.mjs|wrangler\.toml|worker\.js)$/;
+const SPLIT_DIRECTORY = /^(front|stage-\d+|model)$/;
 const MAX_CARD_BYTES = 100_000;
 
 function refuse(message: string): never {
@@ -21,7 +24,7 @@ function codeOf(error: unknown): string | undefined {
 }
 
 /** What is in a directory, or undefined if there is none. */
-async function contents(directory: string): Promise<string[] | undefined> {
+export async function contents(directory: string): Promise<string[] | undefined> {
   try {
     return await readdir(directory);
   } catch (error) {
@@ -127,20 +130,26 @@ class Aside {
     this.replaced = join(this.#parent, `${this.#prefix}${id}.replaced`);
   }
 
-  /** Removes what runs on this machine left that were killed: the files that they write and nothing else. */
+  /** Removes what runs on this machine left that were killed. */
   async clearAbandoned(): Promise<void> {
     for (const name of await readdir(this.#parent)) {
       const match = name.startsWith(this.#prefix)
         ? /^(\d+)-[0-9a-f]{8}\.(partial|replaced)$/.exec(name.slice(this.#prefix.length))
         : null;
       if (match === null || isRunning(Number(match[1]))) continue;
-      const directory = join(this.#parent, name);
-      // Another run may be at it, too.
-      for (const file of await readdir(directory).catch(() => []))
-        if (WRITTEN.test(file)) await unlink(join(directory, file)).catch(() => {});
-      await rmdir(directory).catch(() => {});
+      await removeWritten(join(this.#parent, name));
     }
   }
+}
+
+/** Removes the files that are written here and no others, and directories that are empty then. Another run may be at it, too. */
+export async function removeWritten(directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory() && SPLIT_DIRECTORY.test(entry.name)) await removeWritten(path);
+    else if (WRITTEN.test(entry.name) || SPLIT_FILE.test(entry.name)) await unlink(path).catch(() => {});
+  }
+  await rmdir(directory).catch(() => {});
 }
 
 /** Renames a directory to where nothing is; says so if another run has been faster. */
