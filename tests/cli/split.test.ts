@@ -89,7 +89,9 @@ test("of two splits to one place one wins, and the other removes nothing of it",
     cli(["split", bundledModel(), "--out", out, "--isolates", isolates, "--context", "64"]);
   const results = await Promise.all([split("1"), split("2")]);
   expect(results.map(({ code }) => code).sort()).toEqual([0, 2]);
-  expect(results.find(({ code }) => code === 2)!.stderr).toMatch(/was written by somebody else|is not empty|is not a model directory/);
+  expect(results.find(({ code }) => code === 2)!.stderr).toMatch(
+    /was written by somebody else|is not empty|is not a model directory/,
+  );
   const stages = results[0]!.code === 0 ? 1 : 2;
   expect((await readdir(out)).filter((name) => name.startsWith("stage-"))).toHaveLength(stages);
   expect(await readdir(directory)).toEqual(["chain"]);

@@ -1,5 +1,7 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  appendFileSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -65,6 +67,15 @@ describe("--force replaces a model and nothing else", () => {
       "README.md",
       () => writeFileSync(join(out, "README.md"), "# out\n\nMine.\n"),
     ],
+    [
+      "a card that somebody has written on in",
+      "README.md",
+      () => {
+        const card = join(out, "README.md");
+        writeFileSync(card, readFileSync(card, "utf8").replace("Licence and limits", "I trained it. $&"));
+      },
+    ],
+    ["a card with more at its end", "README.md", () => appendFileSync(join(out, "README.md"), "\nMine.\n")],
     [
       "weights that model.json does not name",
       "weights.77.bin",
@@ -136,6 +147,14 @@ describe("--force replaces a model and nothing else", () => {
     expect(readdirSync(models)).toEqual(["out"]);
   });
 
+  test("a card of an early version, without a mark, is replaced", async () => {
+    await convert({ source: SOURCE, out, name: "old" });
+    const card = join(out, "README.md");
+    writeFileSync(card, readFileSync(card, "utf8").replace(/\n<!--.*\n$/, ""));
+    await convert({ source: SOURCE, out, name: "new", force: true });
+    expect(nameOf(out)).toBe("new");
+  });
+
   test("through a link it replaces what the link leads to", async () => {
     const real = join(models, "real");
     await convert({ source: SOURCE, out: real, name: "old" });
@@ -145,6 +164,20 @@ describe("--force replaces a model and nothing else", () => {
     expect(nameOf(real)).toBe("new");
     rmSync(real, { recursive: true });
     await expect(convert({ source: SOURCE, out })).rejects.toThrow("a link to nothing");
+  });
+});
+
+describe("a place that cannot be put another directory in", () => {
+  test("is refused before any work: where somebody stands", async () => {
+    mkdirSync(out);
+    const main = join(import.meta.dirname, "../../dist/src/cli/main.js");
+    const run = (place: string) =>
+      spawnSync(process.execPath, [main, "convert", SOURCE, "--out", place], { cwd: out, encoding: "utf8" });
+    for (const place of [".", out, "../out/"])
+      expect(run(place).stderr).toContain(`${place} is the directory that you are in`);
+    expect(readdirSync(out)).toEqual([]);
+    expect(run("model").status).toBe(0);
+    expect(nameOf(join(out, "model"))).toBe("model");
   });
 });
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FORMAT_VERSION } from "../../src/format/manifest.ts";
@@ -128,6 +128,19 @@ describe("a pull", () => {
     await expectOnlyTheModel(await pull(SMALL, { ...options, verify: true }));
     writeFileSync(join(directory, "model.json"), "{");
     await expectOnlyTheModel(await pull(SMALL, options));
+  });
+
+  test("deletes nothing that somebody keeps where it works", async () => {
+    const directory = await pull(SMALL, options);
+    truncateSync(join(directory, "weights.00.bin"), 10);
+    const kept = [join(directory, "mine.txt"), join(home, "downloads/Small/mine.txt")];
+    mkdirSync(join(home, "downloads/Small"), { recursive: true });
+    for (const file of kept) writeFileSync(file, "mine");
+    await expect(pull(SMALL, options)).rejects.toThrow("choose another");
+    expect(kept.every((file) => existsSync(file))).toBe(true);
+    rmSync(kept[0]!);
+    expect(await pull(SMALL, options)).toBe(directory);
+    expect(readdirSync(join(home, "downloads/Small"))).toEqual(["mine.txt"]);
   });
 
   test("offline says what is missing", async () => {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { countParameters } from "../../architectures/recipe.ts";
 import type { Manifest, Provenance } from "../../format/manifest.ts";
 import { printable } from "../../printable.ts";
@@ -30,9 +31,19 @@ function describeMakers(provenance: Provenance): string[] {
 
 const FIRST_WORDS = "An edgeformer model";
 
-/** Whether a README.md was written by a conversion, under the name of whatever model. */
+/** Ends a card, with the digest of what stands before: whoever writes more into it makes it a file of their own. */
+const MARK = "\n<!-- edgeformer card ";
+
+function markOf(text: string): string {
+  return `${MARK}${createHash("sha256").update(text).digest("hex").slice(0, 16)} -->\n`;
+}
+
+/** Whether a README.md was written by a conversion, under the name of whatever model, and not changed since. */
 export function isModelCard(text: string): boolean {
-  return text.startsWith("# ") && text.slice(0, 1000).includes(`\n\n${FIRST_WORDS}`);
+  if (!text.startsWith("# ") || !text.slice(0, 1000).includes(`\n\n${FIRST_WORDS}`)) return false;
+  const end = text.indexOf(MARK);
+  // Early versions wrote no mark.
+  return end === -1 || text.slice(end) === markOf(text.slice(0, end));
 }
 
 /** README.md of a converted model. */
@@ -43,7 +54,7 @@ export function modelCard(manifest: Manifest): string {
   const measured = fidelity
     ? `Perplexity on ${line(fidelity.corpus)} (${fidelity.tokens} tokens): ${fidelity.perplexity_float32.toFixed(3)} in float32, ${fidelity.perplexity_converted.toFixed(3)} converted.`
     : "Fidelity was not measured (`edgeformer convert --verify` does).";
-  return `# ${line(name)}
+  const text = `# ${line(name)}
 
 ${FIRST_WORDS}.
 
@@ -60,4 +71,5 @@ ${describeMakers(provenance)
 
 Licence and limits are those of the source; see its model card.
 `;
+  return text + markOf(text);
 }

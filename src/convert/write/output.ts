@@ -72,11 +72,35 @@ async function sortFiles(
 }
 
 /**
- * Refuses an output directory that holds something already, unless it is a model, nothing but a model, and `force` is set.
+ * Where a directory is, or would be: the end of a link rather than the link. One that is there is replaced by another of its
+ * name, which cannot be where a file system begins, and must not be where somebody stands.
+ */
+async function realTarget(out: string): Promise<string> {
+  const target = resolve(out);
+  try {
+    const real = await realpath(target);
+    if (real === (await realpath(process.cwd())))
+      refuse(`${out} is the directory that you are in; choose one within it, or go out of it`);
+    if ((await stat(real)).dev !== (await stat(dirname(real))).dev)
+      refuse(`${out} is where a file system begins; choose a directory within it`);
+    return real;
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+    const isLink = await lstat(target).then(
+      (stats) => stats.isSymbolicLink(),
+      () => false,
+    );
+    return isLink ? refuse(`${out} is a link to nothing; choose another --out`) : target;
+  }
+}
+
+/**
+ * Refuses an output directory that cannot be replaced, or that holds something already, unless it is a model, nothing but a model, and `force` is set.
  *
  * @throws EdgeformerError `invalid_option`
  */
 export async function checkOutput(out: string, force: boolean): Promise<void> {
+  await realTarget(out);
   const files = await contents(out);
   if (files === undefined || files.length === 0) return;
   if ((await namedFiles(out)) === undefined)
@@ -97,21 +121,6 @@ async function removeModel(directory: string): Promise<void> {
   for (const name of ours.sort((a, b) => Number(a === "model.json") - Number(b === "model.json")))
     await unlink(join(directory, name));
   await rmdir(directory).catch(() => {});
-}
-
-/** Where a directory is, or would be: the end of a link rather than the link. */
-async function realTarget(out: string): Promise<string> {
-  const target = resolve(out);
-  try {
-    return await realpath(target);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
-    const isLink = await lstat(target).then(
-      (stats) => stats.isSymbolicLink(),
-      () => false,
-    );
-    return isLink ? refuse(`${out} is a link to nothing; choose another --out`) : target;
-  }
 }
 
 /** Directories beside the target, named after it, the machine and the process, so that no two runs share one. */
