@@ -1,5 +1,5 @@
 /**
- * Conversations and chat templates, apart from the core because they need @huggingface/jinja.
+ * Conversations and chat templates, apart from the core because they need an interpreter of templates.
  *
  * @module edgeformer/chat
  */

@@ -40,8 +40,7 @@ const LAYERS: Layer[] = [
     name: "core",
     holds: (path) => /^src\/(?!node\/|cli\/|convert\/|pull\/)/.test(path),
     inner: ["assembly", "scheduling", "engine", "constraints"],
-    // Only what renders chat templates needs it; the rest asks for that when it is called.
-    packages: ["@huggingface/jinja"],
+    packages: [],
   },
   {
     name: "node",
@@ -108,7 +107,7 @@ const LAYERS: Layer[] = [
     name: "worker",
     holds: (path) => path.startsWith("worker/"),
     inner: ["assembly", "scheduling", "engine", "constraints", "core", "wire", "page's shared data"],
-    packages: ["cloudflare:", "hono", "zod", "@huggingface/jinja"],
+    packages: ["cloudflare:", "hono", "zod"],
   },
 ];
 

@@ -1,5 +1,3 @@
-/// <reference path="../src/text/jinja.d.ts" />
-
 // The part of what workerd adds to the web standards that this folder uses.
 
 declare module "*.wasm" {

@@ -1,25 +1,11 @@
-/// <reference path="./jinja.d.ts" />
-
-// A model's chat template (Jinja), rendered within bounds. It needs @huggingface/jinja, which the rest of the core does
+// A model's chat template (Jinja), rendered within bounds. It needs an interpreter, which the rest of the core does
 // without: `edgeformer/chat` is an entry point of its own.
 
-import { Environment, Template } from "@huggingface/jinja";
 import { EdgeformerError } from "../errors.ts";
-import { BoundedInterpreter, MAX_COST } from "./bounded-interpreter.ts";
+import { Jinja, ofText } from "./jinja/index.ts";
 
-/** Longest template that is read: the parser can take quadratic time. Those of tool-calling models have about 10,000. */
+/** Longest template that is read. Those of tool-calling models have about 10,000. */
 const MAX_TEMPLATE_CHARACTERS = 32_768;
-
-/** Python's range, of a size that can be afforded. */
-function range(first: number, second?: number, step = 1): number[] {
-  const [start, stop] = second === undefined ? [0, first] : [first, second];
-  // A list would become a number by way of its text, which may be endless.
-  if (![start, stop, step].every((bound) => typeof bound === "number"))
-    throw new Error("range() takes numbers");
-  const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (!(length <= MAX_COST)) throw new Error(`range(${start}, ${stop}, ${step}) is too long`);
-  return Array.from({ length }, (_, i) => start + i * step);
-}
 
 const MONTHS = [
   "January",
@@ -37,41 +23,66 @@ const MONTHS = [
 ];
 const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
+/** Codes that stand for several others. */
+const COMPOSED: Record<string, string> = {
+  F: "%Y-%m-%d",
+  T: "%H:%M:%S",
+  D: "%m/%d/%y",
+  R: "%H:%M",
+  c: "%a %b %e %H:%M:%S %Y",
+  x: "%m/%d/%y",
+  X: "%H:%M:%S",
+};
+
 /** Python's `strftime` of a date in UTC, in English: the same text on every machine. */
 function strftime(date: Date, format: string): string {
-  const two = (number: number) => String(number).padStart(2, "0");
-  const [month, day] = [MONTHS[date.getUTCMonth()]!, DAYS[date.getUTCDay()]!];
-  const parts: Record<string, string> = {
-    "%Y": String(date.getUTCFullYear()),
-    "%y": two(date.getUTCFullYear() % 100),
-    "%m": two(date.getUTCMonth() + 1),
-    "%d": two(date.getUTCDate()),
-    "%B": month,
-    "%b": month.slice(0, 3),
-    "%A": day,
-    "%a": day.slice(0, 3),
-    "%H": two(date.getUTCHours()),
-    "%M": two(date.getUTCMinutes()),
-    "%S": two(date.getUTCSeconds()),
-    "%%": "%",
+  const [year, month, day] = [date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()];
+  const [hour, weekday] = [date.getUTCHours(), date.getUTCDay()];
+  const dayOfYear = (Date.UTC(year, month, day) - Date.UTC(year, 0, 1)) / 86_400_000;
+  const numbers: Record<string, [number: number, digits: number]> = {
+    Y: [year, 1],
+    C: [Math.floor(year / 100), 2],
+    y: [year % 100, 2],
+    m: [month + 1, 2],
+    d: [day, 2],
+    H: [hour, 2],
+    I: [hour % 12 || 12, 2],
+    M: [date.getUTCMinutes(), 2],
+    S: [date.getUTCSeconds(), 2],
+    f: [date.getUTCMilliseconds() * 1000, 6],
+    j: [dayOfYear + 1, 3],
   };
-  return format.replace(/%./g, (part) => parts[part] ?? part);
+  const texts: Record<string, string> = {
+    B: MONTHS[month]!,
+    b: MONTHS[month]!.slice(0, 3),
+    h: MONTHS[month]!.slice(0, 3),
+    A: DAYS[weekday]!,
+    a: DAYS[weekday]!.slice(0, 3),
+    p: hour < 12 ? "AM" : "PM",
+    e: String(day).padStart(2),
+    // A date without a zone has no name for it.
+    Z: "",
+    z: "",
+    n: "\n",
+    t: "\t",
+    "%": "%",
+  };
+  const whole = format.replace(/%([FTDRcxX])/g, (_, code: string) => COMPOSED[code]!);
+  return whole.replace(/%(-?)([a-zA-Z%])/g, (part, short: string, code: string) => {
+    const number = numbers[code];
+    if (number === undefined)
+      return texts[code]?.slice(short && code === "e" ? -String(day).length : 0) ?? part;
+    return String(number[0]).padStart(short ? 1 : number[1], "0");
+  });
 }
 
 /** What a template raises about the messages, as opposed to what is wrong with it. */
 class Refusal extends Error {}
 
 const GLOBALS = {
-  true: true,
-  True: true,
-  false: false,
-  False: false,
-  none: null,
-  None: null,
-  range,
-  raise_exception: (message: unknown): never => {
-    throw new Refusal(typeof message === "string" ? message.slice(0, 500) : "no reason is given");
-  },
+  raise_exception: ofText("raise_exception", (message) => {
+    throw new Refusal(message.slice(0, 500));
+  }),
   // Templates ask whether these are none.
   tools: null,
   documents: null,
@@ -93,7 +104,7 @@ export interface ChatTemplateValues {
 
 /** A chat template, compiled. It sees the values that it is given and nothing else of JavaScript. */
 export class ChatTemplate {
-  readonly #template: Template;
+  readonly #template: Jinja;
   readonly #text: string;
 
   /** @throws EdgeformerError `invalid_model` if it is no template */
@@ -102,7 +113,7 @@ export class ChatTemplate {
     try {
       if (text.length > MAX_TEMPLATE_CHARACTERS)
         throw new Error(`it has ${text.length} characters, more than ${MAX_TEMPLATE_CHARACTERS}`);
-      this.#template = new Template(text);
+      this.#template = new Jinja(text);
     } catch (cause) {
       throw this.#broken(cause);
     }
@@ -138,17 +149,12 @@ export class ChatTemplate {
     const given = {
       add_generation_prompt: true,
       ...GLOBALS,
-      ...(date && {
-        strftime_now: (format: unknown) => strftime(date, typeof format === "string" ? format : ""),
-      }),
+      ...(date && { strftime_now: ofText("strftime_now", (format) => strftime(date, format)) }),
       ...Object.fromEntries(names),
       ...others,
     };
     try {
-      const environment = new Environment();
-      for (const [name, value] of Object.entries(given))
-        if (value !== undefined) environment.set(name, value);
-      return String(new BoundedInterpreter(environment).run(this.#template.parsed).value);
+      return this.#template.render(given);
     } catch (cause) {
       if (!(cause instanceof Refusal)) throw this.#broken(cause, date !== undefined);
       throw new EdgeformerError(

@@ -170,7 +170,6 @@ describe("what installing it brings", () => {
     };
     const names = Object.keys(packages).filter((path) => path !== "");
     expect(names.map((path) => path.replace("node_modules/", "")).sort()).toEqual([
-      "@huggingface/jinja",
       "edgeformer",
       "hono",
       "zod",

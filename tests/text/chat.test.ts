@@ -175,15 +175,18 @@ describe("what a template may ask for", () => {
   test("tools, other values, and whether an answer begins", () => {
     expect(render("{{ 'none' if tools is none else tools | length }}")).toBe("none");
     expect(render("{{ tools | length }}", { tools: [{}, {}] })).toBe("2");
-    expect(render("{{ enable_thinking }}", { enable_thinking: false })).toBe("false");
-    expect(render("{{ add_generation_prompt }}")).toBe("true");
-    expect(render("{{ add_generation_prompt }}", { add_generation_prompt: false })).toBe("false");
+    expect(render("{{ enable_thinking }}", { enable_thinking: false })).toBe("False");
+    expect(render("{{ add_generation_prompt }}")).toBe("True");
+    expect(render("{{ add_generation_prompt }}", { add_generation_prompt: false })).toBe("False");
   });
 
   test("the date that it is given, the same everywhere", () => {
     const date = new Date("2026-07-04T05:06:07Z");
     expect(render("{{ strftime_now('%d %B %b %Y %H:%M %%') }}", { date })).toBe("04 July Jul 2026 05:06 %");
-    expect(render("{{ strftime_now is defined }}")).toBe("false");
+    expect(render("{{ strftime_now('%F %T %j %I%p %-d.%-m. [%e]') }}", { date })).toBe(
+      "2026-07-04 05:06:07 185 05AM 4.7. [ 4]",
+    );
+    expect(render("{{ strftime_now is defined }}")).toBe("False");
     expect(() => render("{{ strftime_now('%Y') }}")).toThrow(/strftime_now/);
   });
 

@@ -1,7 +1,7 @@
 import { EdgeformerError } from "../../errors.ts";
-import { BudgetExceeded } from "../../text/bounded-interpreter.ts";
 import { encodeChat } from "../../text/chat-prompt.ts";
 import { ChatTemplate } from "../../text/chat-template.ts";
+import { BudgetExceeded } from "../../text/jinja/index.ts";
 import { parseTokenizerTable } from "../../text/tokenizer.ts";
 
 const USER = { role: "user", content: "Hello!" };
