@@ -72,13 +72,17 @@ const versioned = (path: string) => [`/v1${path}`, path];
  *
  * @throws HttpError 400 naming the field
  */
-async function constraintOf({ tokenizer }: Model, request: ConstraintFields): Promise<HeldTo | undefined> {
+async function constraintOf(
+  { tokenizer }: Model,
+  request: ConstraintFields,
+  group: string,
+): Promise<HeldTo | undefined> {
   const { response_format, structured_outputs } = request;
   if (structured_outputs === undefined && (response_format?.type ?? "text") === "text") return undefined;
   const field = structured_outputs === undefined ? "response_format" : "structured_outputs";
   if (!tokenizer) throw invalidField(field, "This model has no tokenizer: its answers are token ids.");
   const { formatConstraint } = await import("./openai/constraints.ts");
-  return formatConstraint(request, tokenizer);
+  return formatConstraint(request, tokenizer, group);
 }
 
 /** The HTTP endpoint around one model. Everything in it is per isolate; nothing is computed before a request. */
@@ -102,7 +106,10 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     });
   };
 
-  const sharingOf = (c: RequestContext, request: { cache_salt?: string | undefined }): SharingOptions => {
+  const sharingOf = (
+    c: RequestContext,
+    request: { cache_salt?: string | undefined },
+  ): SharingOptions & { cacheSalt: string } => {
     const { client } = c.var;
     const group = readConfig(c.env).CACHE_SHARING === "all" ? "" : client;
     return {
@@ -197,15 +204,16 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     const request = await read(c, completionRequest);
     const model = await modelOf(c);
     checkModelName(model, request.model);
+    const sharing = sharingOf(c, request);
     return complete(c, {
       model,
       plan: await longTexts.inTurns(
-        planCompletion(model, request, config, await constraintOf(model, request)),
+        planCompletion(model, request, config, await constraintOf(model, request, sharing.cacheSalt)),
       ),
       wording: completionsWording,
       config,
       fingerprint: await fingerprint(model.manifest, engineDigest),
-      sharing: sharingOf(c, request),
+      sharing,
     });
   });
 
@@ -220,13 +228,14 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     chatTemplate(model);
     const request = await read(c, chatRequest);
     checkModelName(model, request.model);
+    const sharing = sharingOf(c, request);
     return complete(c, {
       model,
-      plan: await longTexts.inTurns(planChatInParts(model, request, config)),
+      plan: await longTexts.inTurns(planChatInParts(model, request, config, sharing.cacheSalt)),
       wording: chatWording(mayCall(request)),
       config,
       fingerprint: await fingerprint(model.manifest, engineDigest),
-      sharing: sharingOf(c, request),
+      sharing,
     });
   });
 

@@ -1,7 +1,12 @@
 import { EdgeformerError } from "../errors.ts";
 
-/** Units that compiling may take: some 50 ms. */
+/** Units that compiling one constraint may take: some 50 ms. */
 export const MAX_WORK = 50_000;
+
+/** Units that are left for several constraints together. */
+export interface WorkLeft {
+  units: number;
+}
 
 /**
  * Counts work in units of about a microsecond: whether a constraint is taken does not depend on the machine.

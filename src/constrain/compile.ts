@@ -1,4 +1,5 @@
 import { EdgeformerError } from "../errors.ts";
+import { MAX_WORK, type WorkLeft } from "./budget.ts";
 import type { Constraint } from "./constraint.ts";
 import { compileSchema } from "./json/schema-constraint.ts";
 import { compileChoice, compileRegex } from "./text-constraints.ts";
@@ -42,6 +43,15 @@ const CHOICES = {
  *   the message names the keyword and its JSON pointer
  */
 export function compileConstraint(source: ConstraintSource, options: ConstraintOptions = {}): Constraint {
+  return compileWithin({ units: MAX_WORK }, source, options);
+}
+
+/** @internal The same with what is left of the work for several constraints, which becomes less. */
+export function compileWithin(
+  left: WorkLeft,
+  source: ConstraintSource,
+  options: ConstraintOptions = {},
+): Constraint {
   for (const [name, values] of Object.entries(CHOICES)) {
     const value = (options as Record<string, unknown>)[name];
     if (value !== undefined && !(values as readonly unknown[]).includes(value))
@@ -51,7 +61,7 @@ export function compileConstraint(source: ConstraintSource, options: ConstraintO
   }
   const kinds = source !== null && typeof source === "object" ? Object.keys(source) : [];
   try {
-    return compile(source, kinds, options);
+    return compile(left, source, kinds, options);
   } catch (error) {
     // What goes too deep for the stack has passed all the bounds that come before.
     if (!(error instanceof RangeError)) throw error;
@@ -62,7 +72,12 @@ export function compileConstraint(source: ConstraintSource, options: ConstraintO
   }
 }
 
-function compile(source: ConstraintSource, kinds: readonly string[], options: ConstraintOptions): Constraint {
+function compile(
+  left: WorkLeft,
+  source: ConstraintSource,
+  kinds: readonly string[],
+  options: ConstraintOptions,
+): Constraint {
   if (kinds.length === 1 && "choice" in source) return compileChoice(source.choice);
   if (kinds.length === 1 && "regex" in source) return compileRegex(source.regex);
   const { propertyOrder = "any", whitespace = "bounded", unknownFormats = "ignore" } = options;
@@ -71,9 +86,10 @@ function compile(source: ConstraintSource, kinds: readonly string[], options: Co
     spaced: whitespace === "bounded",
     unknownFormats,
   };
-  if (kinds.length === 1 && "jsonSchema" in source) return compileSchema(source.jsonSchema, schemaOptions);
+  if (kinds.length === 1 && "jsonSchema" in source)
+    return compileSchema(left, source.jsonSchema, schemaOptions);
   if (kinds.length === 1 && "jsonObject" in source && source.jsonObject === true)
-    return compileSchema({ type: "object" }, schemaOptions);
+    return compileSchema(left, { type: "object" }, schemaOptions);
   throw new EdgeformerError(
     "invalid_option",
     "a constraint must be one of { jsonSchema }, { jsonObject: true }, { regex } and { choice }",

@@ -29,20 +29,16 @@ export async function prepareTokenizer(
 
 /** What a text must be: compiled once, for any number of sequences and tokenizers. */
 export class Constraint {
-  readonly #begin: () => State;
+  /** @internal The state before the first byte. */
+  readonly begin: State;
   readonly #choices: readonly string[] | undefined;
   /** Masks by vocabulary. */
   readonly #masks = new Map<Vocabulary, Masks>();
 
   /** @internal `compileConstraint` makes it. */
-  constructor(begin: () => State, choices?: readonly string[]) {
-    this.#begin = begin;
+  constructor(begin: State, choices?: readonly string[]) {
+    this.begin = begin;
     this.#choices = choices;
-  }
-
-  /** @internal The state before the first byte. */
-  get begin(): State {
-    return this.#begin();
   }
 
   /**

@@ -8,6 +8,7 @@
 // tree looked at. The first to start from is that of a string that may hold anything.
 
 import { freeWalk, opensString } from "./free-walk.ts";
+import { remember } from "./memory.ts";
 import type { Inside, State } from "./state.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -15,6 +16,8 @@ const QUOTE = 0x22;
 /** Masks and walks that are kept: the least recently used go first. 6 KB each for 49,152 tokens. */
 const MAX_MASKS = 256;
 const MAX_WALKS = 64;
+/** What is remembered beside a mask's words, and of an exit. */
+const [MASK_BYTES, EXIT_BYTES] = [150, 80];
 /** Walks that a new one is compared with, to start from the most similar. */
 const MAX_COMPARED = 6;
 
@@ -47,11 +50,9 @@ export class Masks {
     this.#vocabulary = vocabulary;
   }
 
-  /** Bytes of memory that is held, roughly. */
-  get memory(): number {
-    let bytes = (this.#masks.size + this.#walks.size) * this.#vocabulary.emptyMask().byteLength;
-    for (const { exits } of this.#walks.values()) bytes += exits.length * 64;
-    return bytes;
+  clear(): void {
+    this.#masks.clear();
+    this.#walks.clear();
   }
 
   /** Bit i: token i may come next. End tokens are not in it. Must not be changed. */
@@ -76,6 +77,7 @@ export class Masks {
       this.#children(mask, 0, this.#vocabulary.bytes.length, state);
     }
     keep(this.#masks, state, mask, MAX_MASKS);
+    remember(this, MASK_BYTES + mask.byteLength);
     return mask;
   }
 
@@ -113,6 +115,7 @@ export class Masks {
         ? new StringWalker(this.#vocabulary, inside, [...this.#walks.values()].slice(-MAX_COMPARED)).walk()
         : this.#freeWalk(inside, inside.free);
     keep(this.#walks, inside, walk, MAX_WALKS);
+    remember(this, MASK_BYTES + walk.mask.byteLength + EXIT_BYTES * walk.exits.length);
     return walk;
   }
 

@@ -1,5 +1,6 @@
 import { onlyToken } from "../only-token.ts";
 import type { Masks } from "./masks.ts";
+import { forgetTooMuch } from "./memory.ts";
 import type { State } from "./state.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -33,6 +34,7 @@ export class Matcher {
    */
   mask(): Uint32Array {
     if (!this.#state) return this.#vocabulary.emptyMask();
+    forgetTooMuch();
     const mask = this.#masks.of(this.#state);
     if (!this.#state.mayEnd || this.#endTokens.length === 0) return mask;
     const copy = mask.slice();
@@ -59,6 +61,7 @@ export class Matcher {
 
   /** The tokens that come next without any choice, up to the first place where there is one. */
   forced(): number[] {
+    forgetTooMuch();
     const ahead = this.clone();
     const ids: number[] = [];
     while (ids.length < MAX_FORCED && ahead.#state && !ahead.mayEnd) {

@@ -43,5 +43,5 @@ function constrain(param: string, make: (languages: Languages) => Language, choi
   const state = new TextStates(languages, false).begin([{ language, least: 0, most: Infinity, origin: 0 }]);
   if (!state) invalid(param, "allows no text");
   budget.release();
-  return new Constraint(() => state, choices);
+  return new Constraint(state, choices);
 }

@@ -8,9 +8,10 @@
 // 9 bytes a node: 0.9 MB for SmolLM2's 49,152 tokens.
 
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { remember } from "./memory.ts";
 
-/** Paths that are remembered: some 100 bytes each. */
-const MAX_PATHS = 8192;
+/** What is remembered of a text's path. */
+const PATH_BYTES = 150;
 
 interface Path {
   nodes: readonly number[];
@@ -150,8 +151,9 @@ export class Vocabulary {
       for (let node = 0; at < text.length && (node = child(text.charCodeAt(at))) !== -1; at++)
         nodes.push(node);
       path = { nodes, exit: at === text.length ? child(0x22) : -1 };
-      if (this.#paths.size >= MAX_PATHS) this.#paths.clear();
       this.#paths.set(text, path);
+      // A text may be a part of a longer one, which then stays as well.
+      remember(this.#paths, PATH_BYTES + 8 * nodes.length + 2 * text.length);
     }
     return path;
   }

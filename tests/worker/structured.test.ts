@@ -11,6 +11,8 @@ import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { convert } from "../../src/convert/convert.ts";
+import { callConstraint, formatConstraint } from "../../worker/openai/constraints.ts";
+import { gpt2Tokenizer } from "../text/gpt2-tokenizer.ts";
 import { SPECIALS, writeChatmlCheckpoint } from "./chatml-checkpoint.ts";
 import { buildWorker, type RunningWorker, removeBundle, startWorker } from "./harness.ts";
 
@@ -355,4 +357,37 @@ describe("LangChain", () => {
       expect(last).toEqual(object);
     },
   );
+});
+
+describe("compiled forms", () => {
+  const tokenizer = gpt2Tokenizer();
+  const fields = { structured_outputs: { regex: "[a-c]{2,5}" } };
+
+  test("are kept, and nobody can tell what others have asked for", () => {
+    const mine = formatConstraint(fields, tokenizer, "mine")!.constraint;
+    expect(formatConstraint(fields, tokenizer, "mine")!.constraint).toBe(mine);
+    expect(formatConstraint(fields, tokenizer, "other")!.constraint).not.toBe(mine);
+  });
+
+  test("of all tools together take a bounded amount of work", () => {
+    const parameters = {
+      properties: Object.fromEntries(
+        Array.from({ length: 100 }, (_, i) => [`p${i}`, { pattern: `^(a|b|c${i}){1,9}x?[0-9]{1,4}$` }]),
+      ),
+    };
+    const toolsOf = (count: number) => ({
+      tools: Array.from({ length: count }, (_, i) => ({
+        type: "function" as const,
+        function: { name: `f${i}`, parameters },
+      })),
+    });
+    expect(callConstraint(toolsOf(3), tokenizer, "").bytes).toBeGreaterThan(4000);
+    expect(() => callConstraint(toolsOf(30), tokenizer, "")).toThrow(
+      expect.objectContaining({
+        status: 400,
+        param: expect.stringMatching(/^tools\.\d+\.function\.parameters$/),
+        message: expect.stringContaining("too much work"),
+      }),
+    );
+  });
 });

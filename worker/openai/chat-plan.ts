@@ -88,11 +88,20 @@ export function mayCall({ tools, tool_choice }: ChatRequest): boolean {
  *   if its template does not work
  */
 export function planChat(model: Model, request: ChatRequest, config: Config): Plan {
-  return allAtOnce(planChatInParts(model, request, config));
+  return allAtOnce(planChatInParts(model, request, config, ""));
 }
 
-/** The same part by part. */
-export function* planChatInParts(model: Model, request: ChatRequest, config: Config): InParts<Plan> {
+/**
+ * The same part by part.
+ *
+ * @param group who may learn what was compiled before
+ */
+export function* planChatInParts(
+  model: Model,
+  request: ChatRequest,
+  config: Config,
+  group: string,
+): InParts<Plan> {
   const {
     messages,
     chat_template_kwargs,
@@ -108,7 +117,9 @@ export function* planChatInParts(model: Model, request: ChatRequest, config: Con
   } = request;
   const { tokenizer } = chatTemplate(model);
   const calls = mayCall(request);
-  const heldTo = calls ? callConstraint(request, tokenizer) : formatConstraint(request, tokenizer);
+  const heldTo = calls
+    ? callConstraint(request, tokenizer, group)
+    : formatConstraint(request, tokenizer, group);
   try {
     const conversation = { messages, chat_template_kwargs, chat_template_date };
     const prompt = yield* encodeConversation(model, calls ? { ...conversation, tools } : conversation);

@@ -1,7 +1,10 @@
 // What a request's answer is held to, compiled. Compiled constraints are kept, because requests of one program ask for the
-// same few again and again.
+// same few again and again; for each group of requests that share their cache of prompts by itself, or the time of an
+// answer would tell what others have asked for.
 
+import { MAX_WORK } from "../../src/constrain/budget.ts";
 import { constrainCalls } from "../../src/constrain/calls/index.ts";
+import { compileWithin } from "../../src/constrain/compile.ts";
 import { type Constraint, compileConstraint } from "../../src/constrain/index.ts";
 import { EdgeformerError, type Tokenizer } from "../../src/index.ts";
 import { invalidField } from "../errors.ts";
@@ -20,6 +23,8 @@ interface Made extends HeldTo {
 const MAX_KEPT = 4;
 const MAX_KEPT_CHARACTERS = 1_000_000;
 
+/** Work that compiling all tools of a request may take: it is done in one go. */
+const MAX_TOOLS_WORK = 2 * MAX_WORK;
 /** What a character of the JSON of a constraint's source takes of memory as values. */
 const SOURCE_BYTES = 4;
 
@@ -27,8 +32,8 @@ const SOURCE_BYTES = 4;
 const kept = new Map<string, Constraint>();
 
 /** The constraint that was made from equal data before, or a new one. */
-function remembered(data: unknown, make: () => Constraint): Made {
-  const key = JSON.stringify(data);
+function remembered(group: string, data: unknown, make: () => Constraint): Made {
+  const key = JSON.stringify([group, data]);
   const constraint = kept.get(key) ?? make();
   kept.delete(key);
   kept.set(key, constraint);
@@ -83,14 +88,19 @@ function asked({ response_format, structured_outputs }: ConstraintFields): Asked
 /**
  * What a request holds its answer to; undefined where it is a free text.
  *
+ * @param group who may learn that it was compiled before
  * @throws HttpError 400 naming the field
  */
-export function formatConstraint(fields: ConstraintFields, tokenizer: Tokenizer): Made | undefined {
+export function formatConstraint(
+  fields: ConstraintFields,
+  tokenizer: Tokenizer,
+  group: string,
+): Made | undefined {
   const given = asked(fields);
   if (given === undefined) return undefined;
   const { source, options, field } = given;
   return inField(field, () => {
-    const made = remembered([source, options], () => compileConstraint(source, options));
+    const made = remembered(group, [source, options], () => compileConstraint(source, options));
     // Whether the vocabulary can spell it shows here.
     made.constraint.matcher(tokenizer);
     return made;
@@ -102,11 +112,15 @@ export function formatConstraint(fields: ConstraintFields, tokenizer: Tokenizer)
  *
  * @throws HttpError 400 naming the field
  */
-export function callConstraint(fields: ConstraintFields & ToolFields, tokenizer: Tokenizer): Made {
+export function callConstraint(
+  fields: ConstraintFields & ToolFields,
+  tokenizer: Tokenizer,
+  group: string,
+): Made {
   const { tools = [], tool_choice = "auto", parallel_tool_calls = true } = fields;
   const named = typeof tool_choice === "object" ? tool_choice.function.name : undefined;
   const required = tool_choice !== "auto";
-  const answer = required ? undefined : formatConstraint(fields, tokenizer);
+  const answer = required ? undefined : formatConstraint(fields, tokenizer, group);
   const parallel = parallel_tool_calls && named === undefined;
   const data = [
     tools,
@@ -115,12 +129,13 @@ export function callConstraint(fields: ConstraintFields & ToolFields, tokenizer:
     parallel,
     answer && [fields.response_format, fields.structured_outputs],
   ];
-  return remembered(data, () => {
+  return remembered(group, data, () => {
+    const left = { units: MAX_TOOLS_WORK };
     const functions = tools.flatMap(({ function: { name, parameters, strict } }, i) => {
       if (named !== undefined && name !== named) return [];
       const jsonSchema = { type: "object", ...parameters };
       const held = inField(`tools.${i}.function.parameters`, () =>
-        compileConstraint({ jsonSchema }, keyOrder(strict)),
+        compileWithin(left, { jsonSchema }, keyOrder(strict)),
       );
       return [{ name, arguments: held }];
     });

@@ -10,6 +10,7 @@
 
 import { EdgeformerError } from "../../errors.ts";
 import { Constraint } from "../constraint.ts";
+import { remember } from "../memory.ts";
 import type { Inside, State } from "../state.ts";
 
 /** What begins and ends a call, or a list of calls. */
@@ -38,6 +39,9 @@ export interface CallOptions {
 
 /** A part of a text, given what comes behind it. */
 type Part = (behind: State) => State;
+
+/** What is remembered of states that are possible at once. */
+const STATE_BYTES = 200;
 
 const encoder = new TextEncoder();
 const OPEN = encoder.encode(CALL_OPEN);
@@ -69,6 +73,10 @@ class Either implements State {
     return this.#states.some(({ mayEnd }) => mayEnd);
   }
 
+  clear(): void {
+    this.#next.length = 0;
+  }
+
   static of(states: readonly State[]): State {
     const flat = states.flatMap((state) => (state instanceof Either ? state.#states : [state]));
     const different = [...new Set(flat)];
@@ -80,6 +88,7 @@ class Either implements State {
     if (next === undefined) {
       const states = this.#states.flatMap((state) => state.step(byte) ?? []);
       this.#next[byte] = next = states.length === 0 ? null : Either.of(states);
+      remember(this, STATE_BYTES);
     }
     return next ?? undefined;
   }
@@ -231,5 +240,5 @@ export function constrainCalls(
     : answer
       ? Either.of([answer.begin, literal(CALL_OPEN)(inCall)])
       : new FreeText(inCall);
-  return new Constraint(() => begin);
+  return new Constraint(begin);
 }

@@ -118,8 +118,9 @@ export class Alternatives implements Reading {
     return values;
   }
 
-  /** Drops what can be made again. */
-  forget(): void {
+  /** Forgets what can be made again. */
+  clear(): void {
+    this.#signs.clear();
     this.#reaching.clear();
     this.goals.clear();
   }

@@ -1,10 +1,13 @@
 // What an array's items are held to, and where an array stands.
 
+import { remember } from "../memory.ts";
 import type { ArrayFacts, ItemCount } from "./facts.ts";
 import type { Goal } from "./goal.ts";
 import type { Step } from "./object-state.ts";
 import type { RuleTools } from "./rule-tools.ts";
 
+/** What is remembered of where an array stands. */
+const STATE_BYTES = 300;
 /** Items that are told apart when some of them are counted. */
 const MAX_COUNTED = 64;
 
@@ -50,7 +53,10 @@ export class ArrayRules {
     const at = Math.min(index, this.steady);
     const key = `${at};${found.join()};${values.length === 0 ? "" : JSON.stringify(values)}`;
     let state = this.#states.get(key);
-    if (!state) this.#states.set(key, (state = new ArrayState(this, at, found, values)));
+    if (!state) {
+      this.#states.set(key, (state = new ArrayState(this, at, found, values)));
+      remember(this.#states, STATE_BYTES + key.length);
+    }
     return state;
   }
 }

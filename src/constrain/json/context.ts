@@ -9,6 +9,7 @@
 // A value that ends tells its Context which goals it has reached; that gives the states behind it in the Frame around.
 
 import type { TextState, Track } from "../language/text-state.ts";
+import { remember } from "../memory.ts";
 import type { Inside, State } from "../state.ts";
 import type { ArrayState } from "./array-rules.ts";
 import { FALSE, NULL, type StringFacts, TRUE } from "./facts.ts";
@@ -20,6 +21,8 @@ import type { ObjectState, Step } from "./object-state.ts";
 import { type Making, Remembering } from "./places.ts";
 
 const QUOTE = 0x22;
+/** What is remembered of a state, a frame or a context. */
+const KNOWN_BYTES = 400;
 /** Strings up to which a list is walked, rather than an expression. */
 const MAX_LISTED = 200;
 const [OPEN_ARRAY, OPEN_OBJECT] = [0x5b, 0x7b];
@@ -74,7 +77,10 @@ export class Context {
   }
 
   #once<T>(key: string, make: () => T): T {
-    if (!this.#known.has(key)) this.#known.set(key, make());
+    if (!this.#known.has(key)) {
+      this.#known.set(key, make());
+      remember(this.#known, KNOWN_BYTES + key.length);
+    }
     return this.#known.get(key) as T;
   }
 

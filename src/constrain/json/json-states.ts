@@ -8,9 +8,6 @@ import type { Goal } from "./goal.ts";
 import type { Possibilities } from "./parts.ts";
 import { Making, Remembering } from "./places.ts";
 
-/** States after which all that can be made again is dropped. */
-const MAX_STATES = 20_000;
-
 const END: State = { mayEnd: true, step: () => undefined };
 
 /** Before the first character, which is no white space: clients read an answer as it grows. */
@@ -28,8 +25,7 @@ class Begin extends Remembering {
 }
 
 /**
- * Gives the state before the first character. Texts that have begun keep their states; new ones share all that is not
- * too much.
+ * The state before the first character.
  *
  * @param spaced whether white space is allowed
  */
@@ -38,25 +34,7 @@ export function beginJson(
   texts: TextStates,
   root: Goal,
   spaced: boolean,
-): () => State {
-  const make = () =>
-    new Begin(
-      new Context(
-        new Making(possibilities, texts, spaced),
-        { array: arrayFrame, object: objectFrame },
-        [root],
-        () => END,
-        false,
-      ),
-    );
-  let begin = make();
-  return () => {
-    if (begin.making.count > MAX_STATES) {
-      texts.clear();
-      texts.languages.clear();
-      possibilities.forget();
-      begin = make();
-    }
-    return begin;
-  };
+): State {
+  const making = new Making(possibilities, texts, spaced);
+  return new Begin(new Context(making, { array: arrayFrame, object: objectFrame }, [root], () => END, false));
 }

@@ -2,6 +2,7 @@
 
 import type { Language } from "../language/language.ts";
 import type { TextState, Track } from "../language/text-state.ts";
+import { remember } from "../memory.ts";
 import type { Inside, State } from "../state.ts";
 import { readString, type Thread } from "./context.ts";
 import { isPlain, Listing } from "./listing.ts";
@@ -9,6 +10,8 @@ import type { KeyClass, ObjectState, Step } from "./object-state.ts";
 import { type Making, Remembering } from "./places.ts";
 
 const QUOTE = 0x22;
+/** What is remembered of what is behind a key. */
+const KNOWN_BYTES = 1000;
 
 type Steps = readonly (Step<ObjectState> & { origin: number })[];
 
@@ -71,7 +74,10 @@ export class ObjectKeys {
     // Keys without a name are too many to be remembered.
     if (kinds.length > 0 && (isKnown || whole)) return this.#follow(key, kinds, whole ? key : undefined);
     const known = isKnown ? `"${key}` : kinds.join();
-    if (!this.#known.has(known)) this.#known.set(known, this.#follow(key, kinds, undefined));
+    if (!this.#known.has(known)) {
+      this.#known.set(known, this.#follow(key, kinds, undefined));
+      remember(this.#known, KNOWN_BYTES + known.length);
+    }
     return this.#known.get(known);
   }
 

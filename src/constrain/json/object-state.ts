@@ -2,9 +2,13 @@
 // one, each once.
 
 import type { Language } from "../language/language.ts";
+import { remember } from "../memory.ts";
 import type { KeyPattern, ObjectFacts } from "./facts.ts";
 import type { Goal } from "./goal.ts";
 import type { RuleTools } from "./rule-tools.ts";
+
+/** What is remembered of where an object stands, and of each key that was there. */
+const [STATE_BYTES, PER_KEY_BYTES] = [600, 40];
 
 /** Keys that no schema names, and that the same rules hold for. */
 export interface KeyClass extends KeyPattern {
@@ -59,7 +63,10 @@ export class ObjectRules {
   state(place: ObjectPlace): ObjectState {
     const key = JSON.stringify(place);
     let state = this.#states.get(key);
-    if (!state) this.#states.set(key, (state = new ObjectState(this, place)));
+    if (!state) {
+      this.#states.set(key, (state = new ObjectState(this, place)));
+      remember(this.#states, STATE_BYTES + PER_KEY_BYTES * place.seen.length + key.length);
+    }
     return state;
   }
 

@@ -3,6 +3,7 @@
 import type { Budget } from "../budget.ts";
 import { ALL, type Language, type Languages, NOTHING } from "../language/language.ts";
 import type { TextStates } from "../language/text-state.ts";
+import { remember } from "../memory.ts";
 import { type Alternatives, Unfinished } from "./alternatives.ts";
 import { ArrayRules } from "./array-rules.ts";
 import type { StringFacts } from "./facts.ts";
@@ -13,6 +14,8 @@ import type { ObjectRules } from "./object-state.ts";
 import type { RuleTools } from "./rule-tools.ts";
 import { refuse } from "./schema-source.ts";
 
+/** What is remembered of a goal. */
+const GOAL_BYTES = 1500;
 /** Values inside each other that a value cannot do without. */
 const MAX_DEPTH = 400;
 
@@ -68,6 +71,7 @@ export class Possibilities implements RuleTools {
       };
       this.#alternatives.pointer = outer;
       this.#parts.set(goal, parts);
+      remember(this, GOAL_BYTES);
     }
     return parts;
   }
@@ -187,11 +191,11 @@ export class Possibilities implements RuleTools {
     return found >= count;
   }
 
-  /** Drops what can be made again. */
-  forget(): void {
+  /** Forgets what can be made again. */
+  clear(): void {
     this.#parts.clear();
     this.#alive.clear();
-    this.#alternatives.forget();
+    this.#alternatives.clear();
   }
 
   #checkUnique(items: Goal): void {

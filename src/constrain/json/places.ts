@@ -15,8 +15,6 @@ export class Making {
   readonly texts: TextStates;
   /** Whether white space is allowed. */
   readonly spaced: boolean;
-  /** States that were made. */
-  count = 0;
   readonly #ids = new WeakMap<object, number>();
   #lastId = 0;
 
@@ -40,7 +38,6 @@ export abstract class Remembering implements State {
 
   constructor(making: Making) {
     this.making = making;
-    making.count++;
   }
 
   get mayEnd(): boolean {

@@ -46,6 +46,11 @@ export class Language {
     this.lengths = lengthsOf(shape);
     this.alive = shape.kind === "nothing" ? false : this.nullable || isSurelyAlive(shape) || undefined;
   }
+
+  /** Forgets what may follow. */
+  clear(): void {
+    this.transitions = undefined;
+  }
 }
 
 function isNullable(shape: Shape): boolean {

@@ -3,6 +3,7 @@
 // have in common is what is in neither's complement (De Morgan).
 
 import type { Budget } from "../budget.ts";
+import { remember } from "../memory.ts";
 import { type CharacterClass, EVERYTHING, joined, LAST_POINT, type Range, union } from "./classes.ts";
 import {
   ALL,
@@ -19,6 +20,8 @@ export { ALL, ANY, EMPTY, Language, NOTHING } from "./expression.ts";
 
 /** Languages that are joined at once, times the characters at which that makes a difference: some milliseconds. */
 const MAX_STEP = 10_000;
+/** What is remembered of a language, and of what may follow. */
+const [LANGUAGE_BYTES, TABLE_BYTES, TRANSITION_BYTES] = [300, 120, 20];
 /** So much of a common beginning is joined at once. */
 const MAX_FACTORED = 16;
 
@@ -99,6 +102,7 @@ export class Languages {
     if (!found) {
       this.#spend(1);
       this.#known.set(key, (found = new Language(shape)));
+      remember(this, LANGUAGE_BYTES + key.length);
     }
     return found;
   }
@@ -120,6 +124,7 @@ export class Languages {
     if (!set) {
       const lengths = sorted.map((text) => [...text].length);
       this.#sets.set(key, (set = { id: ++setCount, all, sorted, lengths }));
+      remember(this, key.length);
     }
     return this.#strings(set, 0, sorted.length, 0, 0);
   }
@@ -261,7 +266,11 @@ export class Languages {
 
   /** What may follow, for every character: the derivatives. */
   transitions(language: Language): Transitions {
-    return (language.transitions ??= this.#derive(language.shape));
+    if (language.transitions === undefined) {
+      language.transitions = this.#derive(language.shape);
+      remember(language, TABLE_BYTES + TRANSITION_BYTES * language.transitions.starts.length);
+    }
+    return language.transitions;
   }
 
   #derive(shape: Shape): Transitions {

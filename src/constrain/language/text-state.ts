@@ -1,6 +1,7 @@
 // Where a string stands that is written byte by byte, as plain UTF-8 or between JSON's quotation marks: which of
 // several languages it may still belong to, and what is open of a character.
 
+import { remember } from "../memory.ts";
 import type { Inside, State } from "../state.ts";
 import { Steps } from "../steps.ts";
 import type { Range } from "./classes.ts";
@@ -55,6 +56,9 @@ const ESCAPES: Record<number, number> = {
   116: 9,
 };
 
+/** What is remembered of a place, of each of its tracks, and of a state there. */
+const [PLACE_BYTES, TRACK_BYTES, STATE_BYTES] = [500, 80, 250];
+
 /** The least code point with so many bytes behind its first. */
 const FLOORS = [0, 0x80, 0x800, 0x10000];
 
@@ -107,6 +111,11 @@ class Place {
     this.tracks = tracks;
     this.starts = starts;
   }
+
+  clear(): void {
+    this.targets.length = 0;
+    this.states.clear();
+  }
 }
 
 /** Makes the states of strings, each once. */
@@ -119,10 +128,6 @@ export class TextStates {
   constructor(languages: Languages, quoted: boolean) {
     this.languages = languages;
     this.#quoted = quoted;
-  }
-
-  clear(): void {
-    this.#places.clear();
   }
 
   /** The state before the first character; undefined if no text is in any of the languages. */
@@ -169,6 +174,7 @@ export class TextStates {
       const starts = tracks.map(({ language }) => this.languages.transitions(language).starts);
       const all = starts.length === 1 ? starts[0]! : [...new Set(starts.flat())].sort((a, b) => a - b);
       this.#places.set(key, (found = new Place(tracks, all)));
+      remember(this.#places, PLACE_BYTES + TRACK_BYTES * tracks.length + key.length + 8 * all.length);
     }
     return found;
   }
@@ -177,7 +183,10 @@ export class TextStates {
     if (!place) return undefined;
     const key = open ? Object.values(open).join() : "";
     let found = place.states.get(key);
-    if (!found) place.states.set(key, (found = new TextState(this, place, open)));
+    if (!found) {
+      place.states.set(key, (found = new TextState(this, place, open)));
+      remember(place, STATE_BYTES);
+    }
     return found;
   }
 
@@ -211,6 +220,7 @@ export class TextStates {
     if (target === undefined) {
       target = this.#advance(place, 1, (language) => this.languages.next(language, point)) ?? null;
       place.targets[range] = target;
+      remember(place, 8);
     }
     return target ?? undefined;
   }
