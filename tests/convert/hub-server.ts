@@ -27,6 +27,12 @@ export class HubServer {
   lie = 0;
   /** Take requests and never answer them. */
   isSilent = false;
+  /** Begin each answer about the repository, and go on without end or not at all. */
+  broken: "endless" | "stalled" | undefined;
+  /** Where large files are, if not here. */
+  cdn = "";
+  /** Names that the repository says it has besides. */
+  more: string[] = [];
   /** Answer everything with this status. */
   status: number | undefined;
   readonly #files = new Map<string, Buffer>();
@@ -85,15 +91,25 @@ export class HubServer {
       return fail(404, "RevisionNotFound", `Invalid rev id: ${revision}`);
     if (kind === "revision") {
       response.writeHead(200, { "Content-Type": "application/json" });
-      const siblings = [...this.#files.keys()].map((rfilename) => ({ rfilename }));
+      if (this.broken) return this.#sendBroken(response);
+      const siblings = [...this.#files.keys(), ...this.more].map((rfilename) => ({ rfilename }));
       response.end(JSON.stringify({ _id: "1", id: this.id, sha: COMMIT, private: false, siblings }));
     } else if (kind === "paths-info") this.#pathsInfo(request, response);
     else if (file === undefined || !this.#files.has(file)) fail(404, "EntryNotFound", "Entry not found");
     else if (this.#isLarge(file)) {
-      response.writeHead(302, { Location: `/cdn/${file}`, "X-Linked-ETag": `"${file}"` });
+      response.writeHead(302, { Location: `${this.cdn}/cdn/${file}`, "X-Linked-ETag": `"${file}"` });
       response.end();
     } else this.#send(file, range, response);
     return undefined;
+  }
+
+  #sendBroken(response: ServerResponse): void {
+    const more = () => {
+      while (!response.destroyed && response.write(" ".repeat(1 << 16)));
+    };
+    response.write('{"siblings": [');
+    if (this.broken === "endless") more();
+    if (this.broken === "endless") response.on("drain", more);
   }
 
   /** What is said of a file from now on is what would be true of `content`. */

@@ -222,6 +222,44 @@ describe("from the command line", () => {
   });
 });
 
+test.each([
+  ["endless", "more than was asked for"],
+  ["stalled", "nothing came for 0.3 s"],
+] as const)("an answer that is %s is given up", async (broken, reason) => {
+  const { options, server, cacheDir } = await hub();
+  server.broken = broken;
+  const error = await hubSource(ID, { ...options, cacheDir, stallMs: 300 }).catch((thrown) => thrown);
+  expect(error).toMatchObject({ name: "EdgeformerError", code: "io" });
+  expect(error.message).toContain(reason);
+});
+
+test("names that lead out of the cache are none of the repository's", async () => {
+  const { options, server, cacheDir } = await hub();
+  server.more = ["../../../../x.gguf", "/x.gguf", "a/../../x.gguf", "a\\..\\x.gguf", "./x.gguf", "a\0.gguf"];
+  const source = await hubSource(ID, { ...options, cacheDir });
+  expect(await source.list(".gguf")).toEqual([]);
+  for (const name of server.more)
+    expect([await source.has(name), await source.file(name)]).toEqual([false, undefined]);
+});
+
+test("what opens the hub is not sent to where it leads on", async () => {
+  for (const [token, user] of [
+    ["hf_secret", ""],
+    [undefined, "me:s3cret@"],
+  ] as const) {
+    const { options, server: first } = await hub("gpt2-prefixed", token);
+    const elsewhere = new HubServer(ID, join(VARIANTS, "gpt2-prefixed"));
+    first.cdn = await elsewhere.start();
+    const hubUrl = options.hubUrl!.replace("//", `//${user}`);
+    await convert({ ...options, hubUrl, ...(token && { token }) });
+    expect(first.requests.every(({ authorization }) => authorization !== undefined)).toBe(true);
+    expect(elsewhere.downloads("model.safetensors")).toHaveLength(1);
+    expect(elsewhere.requests.every(({ authorization }) => authorization === undefined)).toBe(true);
+    await elsewhere.stop();
+    await first.stop();
+  }
+});
+
 test("only what can be an id is looked for on the hub", async () => {
   expect(["gpt2", "openai-community/gpt2", "a/b.c_d-e"].every(isHubId)).toBe(true);
   expect(["", "../up", "/abs", "a/b/c", "./here", "a b", "a/..", "c:\\x", "a//b"].some(isHubId)).toBe(false);

@@ -13,6 +13,7 @@ import {
   pathsInfo,
 } from "@huggingface/hub";
 import { EdgeformerError } from "../../errors.ts";
+import { given } from "../../given.ts";
 import { splitCredentials } from "../../loading/sources.ts";
 import { type ByteSource, checkRange, fileSource } from "./bytes.ts";
 import { type CheckpointSource, type FileEntry, listFiles } from "./files.ts";
@@ -21,6 +22,8 @@ import { type CheckpointSource, type FileEntry, listFiles } from "./files.ts";
 const ATTEMPTS = 4;
 /** How long the hub may take to answer a request, and how long a download may bring nothing, unless told otherwise. */
 const PATIENCE_MS = 30_000;
+/** The longest answer that is not a file: a repository of 100,000 files is listed in 10 MB. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 export interface HubOptions {
   /** Branch, tag or commit. ["main"] */
@@ -111,7 +114,7 @@ export async function hubSource(id: string, options: HubOptions = {}): Promise<C
   try {
     const info = await modelInfo({ name: id, revision, additionalFields: ["sha", "filePaths"], ...request });
     commit = info.sha;
-    files = new Set(info.filePaths);
+    files = new Set(info.filePaths.filter(isPlainPath));
     if (!/^[0-9a-f]{40}$/.test(commit)) throw new TypeError("the answer names no commit");
   } catch (error) {
     const cached = isUnreachable(error) ? await cachedCommit(folder, reference, revision) : undefined;
@@ -162,13 +165,55 @@ async function cachedCommit(
   return /^[0-9a-f]{40}$/.test(commit) ? commit : undefined;
 }
 
+/** A path within a repository, which becomes one within the cache. */
+function isPlainPath(path: string): boolean {
+  return !/[\0\\]/.test(path) && !path.split("/").some((part) => ["", ".", ".."].includes(part));
+}
+
+/** The bytes of an answer, given up when none come for a while, or more than there should be. */
+function patientBody(body: ReadableStream<Uint8Array>, stallMs: number, most: number) {
+  const reader = body.getReader();
+  let left = most;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        let timer: NodeJS.Timeout | undefined;
+        const stalled = new Promise<never>((_, reject) => {
+          timer = setTimeout(() => reject(new Error(`nothing came for ${stallMs / 1000} s`)), stallMs);
+        });
+        try {
+          const { done, value } = await Promise.race([reader.read(), stalled]);
+          left -= value?.length ?? 0;
+          if (left < 0) throw new Error("it sent more than was asked for");
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          reader.cancel(error).catch(() => {});
+          throw error;
+        } finally {
+          clearTimeout(timer);
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** How many bytes the answer to a request may have. */
+function mostBytes(url: string, headers: Headers, isError: boolean): number {
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.get("range") ?? "") ?? [];
+  if (isError || new URL(url).pathname.includes("/api/")) return MAX_ANSWER_BYTES;
+  return last === undefined ? Number.POSITIVE_INFINITY : Number(last) - Number(first) + 1;
+}
+
 /**
- * fetch, given up when `signal` fires or when there is no answer in time; the answer's body may take longer.
+ * fetch, given up when `signal` fires, when there is no answer in time, and when its body stalls or does not end.
  *
  * @param credentials sent to the hub's own address, unless there is an access token
  */
 function patientFetch(
-  { answerMs = PATIENCE_MS, signal }: HubOptions,
+  { answerMs = PATIENCE_MS, stallMs = PATIENCE_MS, signal }: HubOptions,
   hubUrl: string | undefined,
   credentials: Record<string, string> | undefined,
 ): typeof fetch {
@@ -184,7 +229,12 @@ function patientFetch(
     );
     const signals = [patience.signal, ...(signal ? [signal] : [])];
     try {
-      return await fetch(url, { ...init, headers, signal: AbortSignal.any(signals) });
+      const answer = await fetch(url, { ...init, headers, signal: AbortSignal.any(signals) });
+      if (answer.body === null) return answer;
+      const most = mostBytes(answer.url, headers, !answer.ok);
+      const patient = new Response(patientBody(answer.body, stallMs, most), answer);
+      // Where redirects led to: a Response that somebody makes has none.
+      return Object.defineProperty(patient, "url", { value: answer.url });
     } finally {
       clearTimeout(timer);
     }
@@ -330,7 +380,7 @@ class HubDownload {
       await rm(incomplete);
       have = 0;
     }
-    const { onProgress, signal, stallMs = PATIENCE_MS } = this.#options;
+    const { onProgress, signal } = this.#options;
     onProgress?.(name, have, size);
     if (have === size && size > 0) return;
     const where = { repo: this.#id, path: name, revision: this.#commit, ...requestOptions(this.#options) };
@@ -338,27 +388,20 @@ class HubDownload {
     // Plain HTTP ranges rather than the xet protocol: they resume at any byte.
     const file = downloadInfo && (await downloadFile({ ...where, downloadInfo, xet: false }));
     if (!file) throw new EdgeformerError("io", `${this.#id} has no file ${name}`);
-    const stalled = new AbortController();
-    const timer = setTimeout(() => stalled.abort(new Error(`nothing came for ${stallMs / 1000} s`)), stallMs);
     const count = async function* (chunks: AsyncIterable<Uint8Array>) {
       for await (const chunk of chunks) {
-        timer.refresh();
         have += chunk.length;
         if (have > size) throw new Error(`${name} is longer than the ${size} bytes that it should have`);
         onProgress?.(name, have, size);
         yield chunk;
       }
     };
-    try {
-      await pipeline(
-        (have > 0 ? file.slice(have, size) : file).stream(),
-        count,
-        createWriteStream(incomplete, { flags: "a" }),
-        { signal: AbortSignal.any([stalled.signal, ...(signal ? [signal] : [])]) },
-      );
-    } finally {
-      clearTimeout(timer);
-    }
+    await pipeline(
+      (have > 0 ? file.slice(have, size) : file).stream(),
+      count,
+      createWriteStream(incomplete, { flags: "a" }),
+      given({ signal }),
+    );
     if (have !== size) throw new Error(`${name} ended after ${have} of ${size} bytes`);
   }
 }
