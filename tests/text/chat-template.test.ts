@@ -110,6 +110,15 @@ describe("a template that is at fault is the model's fault", () => {
       `long texts compared again and again by ${filter}`,
       `${LONG}{% set a = n.s ~ 'a' %}{% set b = n.s ~ 'b' %}{% set l = ${filter.startsWith("dict") ? "{'a': a, 'b': b}" : "[a, b]"} %}{% for i in range(9000) %}{% set x = l | ${filter} %}{% endfor %}`,
     ]),
+    // Whatever stands behind: the parts of a program are looked at from its end.
+    [
+      "a slice without a beginning behind many turns",
+      `{% for i in range(100000) %}{% endfor %}{{ messages[::1] }}`,
+    ],
+    [
+      "a slice without a beginning behind a long text",
+      `${LONG}{{ n.s.replace('a', n.s) }}{{ messages[:1] }}`,
+    ],
     ["a wide indentation", "{{ messages | tojson(indent=100000000) }}"],
     ["not a number", "{{ messages | tojson(indent=1e308) }}"],
     ["one long text for each letter of another", `${LONG}{{ n.s.replace('a', n.s) }}`],
