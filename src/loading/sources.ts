@@ -63,6 +63,39 @@ export function chunksOf(stream: ReadableStream<Uint8Array>): AsyncIterableItera
 export interface FetchInit {
   signal?: AbortSignal;
   headers?: Record<string, string>;
+  redirect?: "manual";
+}
+
+type Fetcher = (url: string, init?: FetchInit) => Promise<Response>;
+
+/** Redirects that are followed one by one. */
+const MAX_REDIRECTS = 10;
+const REDIRECTED = new Set([301, 302, 303, 307, 308]);
+
+/**
+ * Fetches with headers that are for the address's own origin alone. Not every runtime leaves a password out where it is
+ * redirected to another one: Workers do so by their compatibility date.
+ */
+async function fetchSecretly(
+  fetcher: Fetcher,
+  url: string,
+  headers: Record<string, string>,
+  init: FetchInit,
+): Promise<Response> {
+  const { origin } = new URL(url);
+  let at = url;
+  let isHome = true;
+  for (let redirects = 0; ; redirects++) {
+    const own = isHome ? { ...init, headers } : init;
+    const response = await fetcher(at, { ...own, redirect: "manual" });
+    // A browser shows nobody where it is sent, and leaves the headers out itself.
+    if (response.type === "opaqueredirect") return fetcher(at, own);
+    const location = response.headers.get("location");
+    if (!REDIRECTED.has(response.status) || location === null || redirects === MAX_REDIRECTS) return response;
+    await response.body?.cancel();
+    at = new URL(location, at).href;
+    isHome &&= new URL(at).origin === origin;
+  }
 }
 
 /** A part of an address; as it is where its percent signs are no escapes. */
@@ -101,7 +134,7 @@ export function splitCredentials(base: string): {
  */
 export function fetchSource(
   base: string | URL,
-  fetcher: (url: string, init?: FetchInit) => Promise<Response> = (url, init) => fetch(url, init),
+  fetcher: Fetcher = (url, init) => fetch(url, init),
 ): ModelSource {
   const { root, headers } = splitCredentials(String(base).replace(/\/?$/, "/"));
   return {
@@ -109,10 +142,10 @@ export function fetchSource(
     async open(file, signal) {
       let response: Response;
       try {
-        response = await fetcher(root + file, {
-          ...(signal === undefined ? {} : { signal }),
-          ...(headers === undefined ? {} : { headers }),
-        });
+        const init = signal === undefined ? {} : { signal };
+        response = await (headers === undefined
+          ? fetcher(root + file, init)
+          : fetchSecretly(fetcher, root + file, headers, init));
       } catch (cause) {
         throw new EdgeformerError("io", `${file}: ${root}${file} cannot be fetched (${String(cause)})`, {
           cause,

@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Engine } from "../../src/engine/engine.ts";
 import { EdgeformerError, fetchSource, type LoadOptions, loadModel, loadTokenizer } from "../../src/index.ts";
@@ -358,5 +360,45 @@ describe("fetchSource", () => {
       .then(String, String);
     expect(unreachable).toContain("cannot be fetched");
     expect(`${failure} ${unreachable}`).not.toMatch(/s3cret|m%C3/);
+  });
+
+  test("sends a password to the address's own origin, and to none that it is redirected to", async () => {
+    const password = `Basic ${btoa("me:s3cret")}`;
+    const asked: [server: string, url: string | undefined, authorization: string | undefined][] = [];
+    const serve = async (name: string, to: (path: string) => string | undefined) => {
+      const server = createServer(({ url, headers }, response) => {
+        asked.push([name, url, headers.authorization]);
+        const location = to(url ?? "");
+        response.writeHead(location === undefined ? 200 : 302, location === undefined ? {} : { location });
+        response.end("{}");
+      });
+      await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+      const { port } = server.address() as AddressInfo;
+      return { port, close: () => server.close() };
+    };
+    const elsewhere = await serve("elsewhere", (path) =>
+      path === "/back" ? `http://127.0.0.1:${home.port}/end` : undefined,
+    );
+    const home = await serve("home", (path) =>
+      path === "/model.json"
+        ? "/moved"
+        : path === "/moved"
+          ? `http://localhost:${elsewhere.port}/back`
+          : path === "/loop"
+            ? "/loop"
+            : undefined,
+    );
+    const source = fetchSource(`http://me:s3cret@127.0.0.1:${home.port}`);
+    const { value } = await (await source.open("model.json"))[Symbol.asyncIterator]().next();
+    expect(new TextDecoder().decode(value)).toBe("{}");
+    expect(asked).toEqual([
+      ["home", "/model.json", password],
+      ["home", "/moved", password],
+      ["elsewhere", "/back", undefined],
+      ["home", "/end", undefined],
+    ]);
+    await expect(source.open("loop")).rejects.toThrow("answered with status 302");
+    home.close();
+    elsewhere.close();
   });
 });
