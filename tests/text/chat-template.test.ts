@@ -71,6 +71,13 @@ describe("a template", () => {
 const LONG = "{% set n = namespace(s=range(100000) | join | replace('0', 'a')) %}";
 const TWICE = "{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = [n.s, n.s] %}{% endfor %}";
 
+test.each([
+  ["{{ ('1' * 1000000 ~ 'x') | float }}", "0.0"],
+  ["{{ ('1' * 1000000 ~ 'x') | int }}", "0"],
+])("a number of a million digits that is none is read at once: %s", (template, expected) => {
+  expect(render(template)).toBe(expected);
+});
+
 describe("a template that is at fault is the model's fault", () => {
   const fault = (reason: RegExp) =>
     expect.objectContaining({ code: "invalid_model", message: expect.stringMatching(reason) });
@@ -119,6 +126,21 @@ describe("a template that is at fault is the model's fault", () => {
       "a slice without a beginning behind a long text",
       `${LONG}{{ n.s.replace('a', n.s) }}{{ messages[:1] }}`,
     ],
+    ["nothing, a thousand million times", "{{ [] * 1000000000 }}"],
+    ["a part that is nearly everywhere", "{{ ('a' * 1000000).find('a' * 250000 ~ 'b' ~ 'a' * 250000) }}"],
+    ["the same from the end", "{{ ('a' * 1000000).rfind('a' * 500000 ~ 'b') }}"],
+    ["the same asked for", "{{ ('a' * 250000 ~ 'b' ~ 'a' * 250000) in 'a' * 1000000 }}"],
+    ["the same cut at", "{{ ('a' * 1000000).split('a' * 250000 ~ 'b' ~ 'a' * 250000) }}"],
+    ["the same replaced", "{{ ('a' * 1000000) | replace('a' * 250000 ~ 'b' ~ 'a' * 250000, '') }}"],
+    [
+      "a text's method that is kept and called again and again",
+      "{% set f = ('a' * 1000000).isalpha %}{% for i in range(9000) %}{{ f() }}{% endfor %}",
+    ],
+    [
+      "a long text compared with a short one within lists",
+      "{% set l = [[['\u{1f600}'], ['a' * 500000 ~ '\u{1f600}']]] %}{% for i in range(9000) %}{% set x = l[0] | sort %}{% endfor %}",
+    ],
+    ["names in a format that do not end", "{{ ('%(' * 1000000) % {'a': ''} }}"],
     ["a wide indentation", "{{ messages | tojson(indent=100000000) }}"],
     ["not a number", "{{ messages | tojson(indent=1e308) }}"],
     ["one long text for each letter of another", `${LONG}{{ n.s.replace('a', n.s) }}`],

@@ -67,7 +67,10 @@ function ownAttribute(object: Value, name: string, budget: Budget): Value | unde
   if (object instanceof Native || object instanceof Group) return object.attribute(name);
   if (typeof object === "string") {
     if (name !== "format") return textMethod(object, name, budget);
-    return new Callable(name, (args, named) => formatBraces(object, args, named, budget));
+    return new Callable(name, (args, named) => {
+      budget.look(object);
+      return formatBraces(object, args, named, budget);
+    });
   }
   const changes =
     (Array.isArray(object) && CHANGING_LISTS.has(name)) ||

@@ -10,6 +10,8 @@
 const MAX_COST = 400_000;
 /** Characters or entries of a value that cost as much as a node. */
 const SIZE_PER_COST = 16;
+/** Parts of a text that are looked for cost as much as one character, up to this length. */
+const PART = 64;
 /** Lists and dictionaries within each other, and macros that call each other. */
 const MAX_DEPTH = 100;
 
@@ -39,6 +41,11 @@ export class Budget {
   /** Before a text is looked at that no node of the template has just made: it may be in a list. */
   look(value: unknown): void {
     if (typeof value === "string") this.size(value.length);
+  }
+
+  /** Before a part is looked for in a text: both may be made so that every place has to be compared almost to its end. */
+  search(text: string, part: string): void {
+    this.size((text.length * part.length) / PART);
   }
 
   /** Does what may be within itself. */

@@ -8,7 +8,9 @@ import { represent, write } from "./written.ts";
 export function formatPercent(format: string, values: Value, budget: Budget): string {
   const args = values instanceof Tuple ? values.items : [values];
   let used = 0;
-  const text = format.replace(/%(?:\((.*?)\))?(.?)/gs, (whole, key: string | undefined, code: string) => {
+  // Each place takes a hundred bytes while all are looked for.
+  budget.size(2 * format.length);
+  const text = format.replace(/%(?:\(([^()]*)\))?(.?)/gs, (whole, key: string | undefined, code: string) => {
     if (code === "%") return "%";
     if (key !== undefined) used = args.length;
     const value = key === undefined ? args[used++] : values instanceof Map ? values.get(key) : undefined;
@@ -38,6 +40,7 @@ export function formatBraces(
   budget: Budget,
 ): string {
   let used = 0;
+  budget.size(2 * format.length);
   return format.replace(
     /\{\{|\}\}|\{(\w*)(?:!([rs]))?\}|[{}]/g,
     (whole, name: string | undefined, conversion: string | undefined) => {

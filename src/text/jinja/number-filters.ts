@@ -16,7 +16,7 @@ function wholeText(subject: string, base: number): number | undefined {
 
 function floatText(subject: string): number | undefined {
   const trimmed = strip(subject, null, "both");
-  if (/^[+-]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d+)?$/i.test(trimmed))
+  if (/^[+-]?(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:e[+-]?\d+)?$/i.test(trimmed))
     return Number(trimmed.replaceAll("_", ""));
   const name = /^([+-]?)(inf(?:inity)?|nan)$/i.exec(trimmed);
   if (name === null) return undefined;

@@ -36,7 +36,8 @@ function repeated(value: Value, count: Value, budget: Budget): Value | undefined
   const times =
     typeof count === "number" || typeof count === "boolean" ? Math.max(0, Number(count)) : undefined;
   if (times === undefined) return undefined;
-  const size = (length: number) => budget.size(length * times);
+  // Nothing, a thousand million times, is work, too.
+  const size = (length: number) => budget.size(Math.max(1, length) * times);
   if (typeof value === "string") {
     size(value.length);
     return value.repeat(times);

@@ -45,10 +45,11 @@ export function strip(subject: string, chars: Value, ends: "both" | "left" | "ri
   return parts.slice(start, end).join("");
 }
 
-function split(subject: string, separator: Value, limit: number): string[] {
+function split(subject: string, separator: Value, limit: number, budget: Budget): string[] {
   if (separator !== null) {
     const between = text(separator);
     if (between === "") throw new Error("empty separator");
+    budget.search(subject, between);
     const parts = subject.split(between);
     return limit >= 0 && parts.length > limit + 1
       ? [...parts.slice(0, limit), parts.slice(limit).join(between)]
@@ -60,8 +61,8 @@ function split(subject: string, separator: Value, limit: number): string[] {
   return [...words.slice(0, limit).map(([word]) => word), ...(rest === "" ? [] : [rest])];
 }
 
-function splitFromRight(subject: string, separator: Value, limit: number): string[] {
-  const all = split(subject, separator, -1);
+function splitFromRight(subject: string, separator: Value, limit: number, budget: Budget): string[] {
+  const all = split(subject, separator, -1, budget);
   if (limit < 0 || all.length <= limit + 1) return all;
   if (separator !== null) {
     const between = text(separator);
@@ -88,6 +89,8 @@ export function splitLines(subject: string, keepEnds = false): string[] {
 }
 
 export function replace(subject: string, old: string, by: string, limit: number, budget: Budget): string {
+  budget.search(subject, old);
+  if (old === "") budget.size(2 * subject.length);
   const parts = old === "" ? ["", ...characters(subject), ""] : subject.split(old);
   const count = limit < 0 ? parts.length - 1 : Math.min(limit, parts.length - 1);
   budget.size(count * by.length);
@@ -121,16 +124,17 @@ const stripping =
 
 const splitting =
   (name: string, how: typeof split): Method =>
-  (subject, args, named) => {
+  (subject, args, named, budget) => {
     const [separator, limit] = take(name, args, named, { sep: null, maxsplit: -1 });
-    return how(subject, separator!, whole(limit!));
+    return how(subject, separator!, whole(limit!), budget);
   };
 
 /** Where a part of a text is, counted in characters, or -1. */
 const finding =
   (name: string, fromEnd: boolean, mustBeThere: boolean): Method =>
-  (subject, args, named) => {
+  (subject, args, named, budget) => {
     const part = text(take(name, args, named, { sub: REQUIRED })[0]!);
+    budget.search(subject, part);
     const at = fromEnd ? subject.lastIndexOf(part) : subject.indexOf(part);
     if (at === -1 && mustBeThere) throw new Error("substring not found");
     return at === -1 ? -1 : lengthOf(subject.slice(0, at));
@@ -146,9 +150,10 @@ const testing =
 
 const partition =
   (fromEnd: boolean): Method =>
-  (subject, args, named) => {
+  (subject, args, named, budget) => {
     const between = text(take("partition", args, named, { sep: REQUIRED })[0]!);
     if (between === "") throw new Error("empty separator");
+    budget.search(subject, between);
     const at = fromEnd ? subject.lastIndexOf(between) : subject.indexOf(between);
     if (at === -1) return new Tuple(fromEnd ? ["", "", subject] : [subject, "", ""]);
     return new Tuple([subject.slice(0, at), between, subject.slice(at + between.length)]);
@@ -199,8 +204,9 @@ const METHODS = new Map<string, Method>([
   ["rindex", finding("rindex", true, true)],
   [
     "count",
-    (subject, args, named) => {
+    (subject, args, named, budget) => {
       const part = text(take("count", args, named, { sub: REQUIRED })[0]!);
+      budget.search(subject, part);
       return part === "" ? lengthOf(subject) + 1 : subject.split(part).length - 1;
     },
   ],
@@ -243,8 +249,14 @@ export function isUpper(subject: string): boolean {
   return /\p{Cased}/u.test(subject) && !/[\p{Lowercase}\p{Lt}]/u.test(subject);
 }
 
-/** A text's method, bound to it. */
+/** A text's method, bound to it: each call looks at the text again. */
 export function textMethod(subject: string, name: string, budget: Budget): Value | undefined {
   const method = METHODS.get(name);
-  return method && new Callable(name, (args, named) => method(subject, args, named, budget));
+  return (
+    method &&
+    new Callable(name, (args, named) => {
+      budget.look(subject);
+      return method(subject, args, named, budget);
+    })
+  );
 }

@@ -264,7 +264,7 @@ export function compareTexts(a: string, b: string): number {
 /** Below 0 if a comes before b; throws where Python does. */
 export function compare(a: Value, b: Value, budget: Budget, operator = "<"): number {
   budget.step();
-  budget.look(a);
+  for (const value of [a, b]) budget.look(value);
   for (const value of [a, b]) if (value instanceof Undefined) value.fail();
   const [x, y] = [numeric(a), numeric(b)];
   if (x !== undefined && y !== undefined) return x - y;
@@ -285,6 +285,7 @@ export function contains(container: Value, value: Value, budget: Budget): boolea
     if (typeof value !== "string")
       throw new Error(`'in <string>' requires string as left operand, not ${typeName(value)}`);
     budget.look(container);
+    budget.search(container, value);
     return container.includes(value);
   }
   if (container instanceof Map) return lookUp(container, value) !== undefined;
