@@ -33,6 +33,9 @@ const MEMORY_PER_BYTE = 4;
 /** What a body without a length is given first; then twice as much whenever it turns out longer. */
 const FIRST_BYTES = 4 * 1024;
 
+/** How often somebody who waits for bytes looks whether the body is to be given up. */
+const LOOK_MS = 100;
+
 /** How long a request waits for memory for its body. */
 const PATIENCE_MS = 5_000;
 
@@ -53,8 +56,11 @@ class BodyReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   readonly #stallMs: number;
   readonly #endsAt: number;
+  readonly #isLost: () => boolean;
 
-  constructor(body: ReadableStream<Uint8Array> | null, stallMs: number) {
+  /** @param isLost says when the body is to be given up, for others who wait */
+  constructor(body: ReadableStream<Uint8Array> | null, stallMs: number, isLost: () => boolean = () => false) {
+    this.#isLost = isLost;
     this.#reader = body?.getReader();
     this.#stallMs = stallMs;
     this.#endsAt = Date.now() + STALLS_PER_BODY * stallMs;
@@ -63,27 +69,31 @@ class BodyReader {
   /**
    * The next bytes; undefined at the end.
    *
-   * @throws HttpError 408 when they do not come
+   * @throws HttpError 408 when they do not come, 503 when the body is given up for others
    */
   async next(): Promise<Uint8Array | undefined> {
     if (this.#reader === undefined) return undefined;
-    const timer = new AbortController();
-    const late = scheduler.wait(Math.max(1, Math.min(this.#stallMs, this.#endsAt - Date.now())), {
-      signal: timer.signal,
-    });
+    const lateAt = Math.min(Date.now() + this.#stallMs, this.#endsAt);
     const read = this.#reader.read();
-    // One of the two is left behind.
+    // It may be left behind.
     read.catch(() => {});
-    const first = await Promise.race([
-      read,
-      late.then(
-        () => "late" as const,
-        () => "late" as const,
-      ),
-    ]);
-    timer.abort();
-    if (first !== "late") return first.done ? undefined : first.value;
+    while (Date.now() < lateAt && !this.#isLost()) {
+      const timer = new AbortController();
+      const pause = scheduler.wait(Math.max(1, Math.min(LOOK_MS, lateAt - Date.now())), {
+        signal: timer.signal,
+      });
+      const first = await Promise.race([
+        read,
+        pause.then(
+          () => "waited" as const,
+          () => "waited" as const,
+        ),
+      ]);
+      timer.abort();
+      if (first !== "waited") return first.done ? undefined : first.value;
+    }
     void this.#reader.cancel().catch(() => {});
+    if (this.#isLost()) throw HttpError.overloaded("the request body came too slowly");
     throw new HttpError(408, "The request body did not arrive in time.", { code: "request_timeout" });
   }
 
@@ -118,7 +128,8 @@ export async function dropBody(request: Request, stallMs: number): Promise<void>
 async function readText(request: Request, { stallMs, lease, turn, ...intake }: Intake): Promise<string> {
   // What could never have its memory need not wait for it.
   const limit = Math.min(intake.limit, Math.floor(lease.most / MEMORY_PER_BYTE));
-  const reader = new BodyReader(request.body as ReadableStream<Uint8Array> | null, stallMs);
+  const body = request.body as ReadableStream<Uint8Array> | null;
+  const reader = new BodyReader(body, stallMs, () => lease.isLost);
   const refuse = async (cause: unknown): Promise<never> => {
     lease.release();
     await reader.drop();
@@ -140,9 +151,11 @@ async function readText(request: Request, { stallMs, lease, turn, ...intake }: I
   let bytes = 0;
   try {
     await lease.wait(room * MEMORY_PER_BYTE, lastsMs, PATIENCE_MS);
+    lease.beginUpload();
     for (;;) {
       const piece = await reader.next();
       bytes += piece?.byteLength ?? 0;
+      lease.arrived(piece?.byteLength ?? 0);
       if (bytes > limit) throw tooLarge(limit);
       if (bytes > room) {
         room = Math.min(limit, Math.max(2 * room, bytes));
@@ -152,6 +165,7 @@ async function readText(request: Request, { stallMs, lease, turn, ...intake }: I
       text += decode(() => decoder.decode(piece, { stream: true }));
     }
     text += decode(() => decoder.decode());
+    lease.endUpload();
   } catch (error) {
     return refuse(error);
   }

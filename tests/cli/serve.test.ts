@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -81,6 +82,26 @@ describe("edgeformer serve", () => {
     expect(await cachedAs("192.0.2.1")).toBe(0);
     // The same client again: under many names it would take many turns, and read what others have cached.
     expect(await cachedAs("192.0.2.2")).toBeGreaterThanOrEqual(64);
+  });
+
+  test("uploads that stall do not take all memory, however small they are", async () => {
+    const { port } = new URL(await serve(FABLE, { REQUEST_MEMORY: "1000000" }).origin);
+    const sockets: Socket[] = [];
+    // Each holds four times what it announces: all together more than there is, to the last bytes.
+    for (const length of [16_000, 1000, 100, 10]) {
+      for (let i = 0; i < 16; i++) {
+        const socket = connect(Number(port), "127.0.0.1", () =>
+          socket.write(`POST /tokenize HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n{`),
+        );
+        socket.on("error", () => {});
+        sockets.push(socket);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    const body = JSON.stringify(PROMPT);
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/completions`, { method: "POST", body });
+    expect(answer.status).toBe(200);
+    for (const socket of sockets) socket.destroy();
   });
 
   test("answers OpenAI's client with the text that the library gives, streamed and whole", async () => {

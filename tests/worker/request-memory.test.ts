@@ -36,6 +36,40 @@ describe("the ledger", () => {
     expect(() => memory.lease().hold(60_000, 1000)).toThrow("busy");
   });
 
+  test("has the slowest uploads make room, as many as it takes, and nobody who moves", () => {
+    vi.useFakeTimers();
+    try {
+      const memory = new RequestMemory(1_000_000);
+      const uploads = [1000, 10, 60_000, 20].map((bytes) => {
+        const lease = memory.lease();
+        lease.hold(60_000, 10_000);
+        lease.beginUpload();
+        lease.arrived(bytes);
+        return lease;
+      });
+      const answer = memory.lease();
+      answer.hold(700_000, 10_000);
+      const lost = () => uploads.map(({ isLost }) => isLost);
+      memory.makeRoom(50_000);
+      expect(lost()).toEqual([false, false, false, false]);
+      vi.advanceTimersByTime(1000);
+      memory.makeRoom(50_000);
+      memory.makeRoom(60_000);
+      expect(lost()).toEqual([false, true, false, false]);
+      memory.makeRoom(61_000);
+      expect(lost()).toEqual([false, true, false, true]);
+      // Small ones make no room for large ones.
+      memory.makeRoom(200_000);
+      expect(lost()).toEqual([false, true, false, true]);
+      uploads[0]!.endUpload();
+      memory.makeRoom(64_000);
+      memory.makeRoom(64_000);
+      expect([...lost(), answer.isLost]).toEqual([false, true, false, true, false]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test("forgets who has died without a word", () => {
     vi.useFakeTimers();
     try {

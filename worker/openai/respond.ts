@@ -24,20 +24,22 @@ export interface Job {
 
 /** After this time an answer's memory counts for nothing. */
 const LONGEST_ANSWER_MS = 15 * 60_000;
+/** How long an answer waits for its memory. */
+const PATIENCE_MS = 1_000;
 
 /**
  * Holds the memory that the answer can take.
  *
  * @throws HttpError 400 where it could never have so much, 503 where others have it now
  */
-function holdMemory({ var: { lease } }: RequestContext, plan: Plan): void {
+async function holdMemory({ var: { lease } }: RequestContext, plan: Plan): Promise<void> {
   const bytes = answerBytes(plan);
   if (bytes > lease.most)
     throw invalidField(
       plan.request.logprobs === undefined ? "max_tokens" : "logprobs",
       `The answer could take ${bytes} bytes of memory, more than the ${lease.most} that this server has for one request: ask for fewer tokens or log-probabilities, stream it, or split it.`,
     );
-  lease.hold(bytes, LONGEST_ANSWER_MS);
+  await lease.wait(bytes, LONGEST_ANSWER_MS, PATIENCE_MS);
 }
 
 /** Prompts are counted once, whatever `n`; their cached tokens as the first candidate found them. */
@@ -209,7 +211,7 @@ async function completeStream(c: RequestContext, job: Job): Promise<Response> {
 /** The completion, as the request wants it. */
 export async function complete(c: RequestContext, job: Job): Promise<Response> {
   const { stream } = job.plan.request;
-  holdMemory(c, job.plan);
+  await holdMemory(c, job.plan);
   c.var.log.stream = stream;
   return stream ? completeStream(c, job) : completeJson(c, job);
 }
