@@ -105,12 +105,38 @@ describe("settings beside the vocabulary", () => {
       [50256, 15496],
     ],
     [
-      "a post-processor that add_bos_token takes back",
+      // With a tokenizer.json, transformers 5.18 leaves add_bos_token and add_eos_token unread.
+      "a post-processor, whatever add_bos_token says",
       {
         "tokenizer.json": gpt2Json([], { post_processor: bos }),
         "tokenizer_config.json": { ...GPT2_CLASS, add_bos_token: false },
       },
+      [50256, 15496],
+    ],
+    [
+      "no post-processor, whatever they say",
+      {
+        "tokenizer.json": gpt2Json([], { post_processor: null }),
+        "tokenizer_config.json": { ...GPT2_CLASS, add_bos_token: true, add_eos_token: true },
+      },
       [15496],
+    ],
+    [
+      "add_prefix_space of a class that does not read it",
+      {
+        "tokenizer.json": gpt2Json(),
+        "tokenizer_config.json": { tokenizer_class: "PreTrainedTokenizerFast", add_prefix_space: true },
+      },
+      [15496],
+    ],
+    [
+      "add_prefix_space without a class, of a model that has one",
+      {
+        "tokenizer.json": gpt2Json(),
+        "tokenizer_config.json": { add_prefix_space: true },
+        "config.json": { model_type: "gpt2" },
+      },
+      [18435],
     ],
     [
       "add_eos_token",

@@ -80,7 +80,7 @@ async function findTokenizer(source: CheckpointSource, files: TokenizerConfig): 
         `tokenizer_class is ${shown(name)}, of which a vocab.json alone does not say how texts are cut; a tokenizer.json does`,
       );
     const model = { type: "BPE", unk_token: null, vocab, merges: await readMerges(source) };
-    return { file: "vocab.json", json: { ...parts, post_processor: null, decoder: BYTE_LEVEL, model } };
+    return { file: "vocab.json", json: { ...parts, decoder: BYTE_LEVEL, model } };
   }
   const pieces = await readFileOf(source, "tokenizer.model", MAX_TOKENIZER_BYTES);
   if (pieces === undefined) return undefined;
@@ -149,6 +149,7 @@ export async function convertTokenizer(
     config: (await readObject(source, "tokenizer_config.json")) ?? {},
     specials: (await readObject(source, "special_tokens_map.json")) ?? {},
     added: (await readObject(source, "added_tokens.json")) ?? {},
+    modelType: (await readObject(source, "config.json"))?.model_type,
   };
   const warnings: string[] = [];
   const result = (table: Uint8Array | null): ConvertedTokenizer => ({

@@ -12,9 +12,12 @@ export interface TokenizerConfig {
   specials: JsonObject;
   /** added_tokens.json: spellings and ids. */
   added: JsonObject;
+  /** `model_type` of config.json: where no class is named, transformers takes the one of the model. */
+  modelType?: unknown;
 }
 
-const NAMED = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
+/** In transformers' order, in which they get their ids where no file gives them one. */
+const NAMED = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /** The spelling of a token: a text, or an object that has one as `content`. */
 function spellingOf(value: unknown): string | undefined {
@@ -68,8 +71,12 @@ function tokensOf(files: TokenizerConfig, names: Record<string, string>): Token[
     config.additional_special_tokens,
     config.extra_special_tokens,
   ];
+  const { length } = NAMED;
+  const place = (name: string) => (NAMED.includes(name) ? NAMED.indexOf(name) : length);
   for (const value of [
-    ...Object.values(names),
+    ...Object.keys(names)
+      .sort((a, b) => place(a) - place(b))
+      .map((name) => names[name]),
     ...lists.flatMap((list) => (Array.isArray(list) ? list : [])),
   ]) {
     const content = spellingOf(value);
@@ -113,34 +120,40 @@ export function amendTokenizer(
     ...json,
     added_tokens: [...tokens.values()],
     pre_tokenizer: withPrefixSpace(json.pre_tokenizer, files),
-    post_processor: postProcessor(json.post_processor, files, names, (spelling) => {
-      const id = tokens.get(spelling)?.id ?? vocab[spelling];
-      return typeof id === "number" ? id : undefined;
-    }),
+    // A tokenizer.json says itself what goes around a text: `add_bos_token` is not looked at beside one.
+    post_processor:
+      json.post_processor !== undefined
+        ? json.post_processor
+        : postProcessor(files, names, (spelling) => {
+            const id = tokens.get(spelling)?.id ?? vocab[spelling];
+            return typeof id === "number" ? id : undefined;
+          }),
   };
 }
 
-/** ByteLevel steps with the `add_prefix_space` of tokenizer_config.json; GPT-2's class has its own default. */
+/** The classes that read `add_prefix_space`, and cut texts anew by it. */
+const WITH_PREFIX_SPACE = ["GPT2Tokenizer", "Qwen2Tokenizer"];
+
+/** ByteLevel steps with the `add_prefix_space` of tokenizer_config.json, for the classes that read it. */
 function withPrefixSpace(preTokenizer: unknown, files: TokenizerConfig): unknown {
-  const given = files.config.add_prefix_space;
-  const add_prefix_space =
-    typeof given === "boolean" ? given : tokenizerClass(files) === "GPT2Tokenizer" ? false : undefined;
+  const { modelType } = files;
+  const byModel = modelType === "gpt2" ? "GPT2Tokenizer" : undefined;
+  const name = modelType === "qwen2" ? "Qwen2Tokenizer" : (tokenizerClass(files) ?? byModel);
   const steps = flatten(preTokenizer, "pretokenizers");
-  if (add_prefix_space === undefined || steps.length === 0) return preTokenizer;
+  if (name === undefined || !WITH_PREFIX_SPACE.includes(name) || steps.length === 0) return preTokenizer;
+  const add_prefix_space = files.config.add_prefix_space === true;
   const pretokenizers = steps.map((step) =>
     step.type === "ByteLevel" ? { ...step, add_prefix_space } : step,
   );
   return pretokenizers.length === 1 ? pretokenizers[0] : { type: "Sequence", pretokenizers };
 }
 
-/** `add_bos_token` and `add_eos_token` replace the post-processor where they are given. */
+/** What `add_bos_token` and `add_eos_token` put around a text. */
 function postProcessor(
-  given: unknown,
   { config }: TokenizerConfig,
   names: Record<string, string>,
   idOf: (spelling: string) => number | undefined,
 ): unknown {
-  if (typeof config.add_bos_token !== "boolean" && typeof config.add_eos_token !== "boolean") return given;
   const spelled: string[] = [];
   const ids = (put: unknown, name: string) => {
     const spelling = names[name];
