@@ -7,6 +7,7 @@ import { readSentencePiece } from "../../src/convert/tokenizers/sentencepiece.ts
 import { describeTokenizerJson } from "../../src/convert/tokenizers/tokenizer-json.ts";
 import { parseTokenizerTable } from "../../src/text/tokenizer.ts";
 import { ggufVocabulary } from "../text/gguf-vocabularies.ts";
+import { field, sentencePieceFile } from "./sentencepiece-file.ts";
 
 const { vocabulary, rows } = ggufVocabulary("sentencepiece");
 const tokenizer = parseTokenizerTable(compileTokenizer(describeGgufTokenizer(vocabulary)));
@@ -78,33 +79,8 @@ describe("a SentencePiece vocabulary from GGUF", () => {
   });
 });
 
-/** A field of a protocol buffer. */
-function field(number: number, value: number | string | Uint8Array | { float: number }): Uint8Array {
-  const varint = (n: number): number[] => (n < 128 ? [n] : [(n % 128) + 128, ...varint(Math.floor(n / 128))]);
-  if (typeof value === "number") return Uint8Array.from([...varint(number * 8), ...varint(value)]);
-  if (typeof value === "string" || value instanceof Uint8Array) {
-    const bytes = typeof value === "string" ? new TextEncoder().encode(value) : value;
-    return Uint8Array.from([...varint(number * 8 + 2), ...varint(bytes.length), ...bytes]);
-  }
-  return Uint8Array.from([...varint(number * 8 + 5), ...new Uint8Array(Float32Array.of(value.float).buffer)]);
-}
-
-/** A tokenizer.model of the vocabulary. */
-function modelFile(trainer: Uint8Array[] = [], normalizer: Uint8Array[] = []): Uint8Array {
-  const pieces = vocabulary.tokens.map((token, id) =>
-    field(
-      1,
-      Buffer.concat([
-        field(1, token),
-        field(2, { float: vocabulary.scores![id]! }),
-        field(3, vocabulary.tokenTypes![id]!),
-      ]),
-    ),
-  );
-  const trainerSpec = Buffer.concat([field(3, 2), field(40, 0), field(41, 1), field(42, 2), ...trainer]);
-  const normalizerSpec = Buffer.concat([field(1, "identity"), field(3, 1), field(4, 0), ...normalizer]);
-  return Buffer.concat([...pieces, field(2, trainerSpec), field(3, normalizerSpec)]);
-}
+const modelFile = (trainer?: Uint8Array[], normalizer?: Uint8Array[]) =>
+  sentencePieceFile(vocabulary, trainer, normalizer);
 
 describe("tokenizer.model", () => {
   const options = { addBos: true, addEos: false, legacy: true };
