@@ -1,4 +1,5 @@
 import type { MiddlewareHandler } from "hono";
+import { printable } from "../src/printable.ts";
 import type { RequestLog, WorkerEnv } from "./context.ts";
 
 /** One JSON line for each request, written when its last byte is. */
@@ -9,7 +10,8 @@ export const requestLog: MiddlewareHandler<WorkerEnv> = async (c, next) => {
   await next();
   const status = c.res.status;
   const write = () => {
-    const line = JSON.stringify({
+    // Whoever runs the server reads it on a terminal, and clients choose what stands in it.
+    const entry = JSON.stringify({
       event: "request",
       request_id: c.var.requestId,
       method: c.req.method,
@@ -25,6 +27,7 @@ export const requestLog: MiddlewareHandler<WorkerEnv> = async (c, next) => {
       cached_tokens: log.usage?.prompt_tokens_details.cached_tokens,
       duration_ms: Date.now() - started,
     });
+    const line = printable(entry);
     if (log.error && log.error.status >= 500) console.error(line);
     else console.log(line);
   };

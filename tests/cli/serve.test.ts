@@ -122,6 +122,18 @@ describe("edgeformer serve", () => {
     for (const { choices } of answers) expect(choices[0]!.text).toBe(text);
   });
 
+  test("shows in its log what a client would have a terminal obey", async () => {
+    const origin = await serve(FABLE).origin;
+    await fetch(`${origin}/v1/%c2%9b2J%e2%80%ae`);
+    const body = JSON.stringify({ ...PROMPT, logit_bias: { "\u009b2J\u001b": 1 } });
+    await fetch(`${origin}/v1/completions`, { method: "POST", body });
+    const lines = log.filter((line) => line.includes("2J"));
+    expect(lines).toHaveLength(2);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    for (const line of lines) expect(line).not.toMatch(/[\x00-\x1f\x7f-\x9f\u202e]/);
+    expect(JSON.parse(lines[0]!).path).toBe("/v1/\u009b2J\u202e");
+  });
+
   test("serves the page, and to this machine the model too", async () => {
     const { origin } = serve(FABLE);
     const get = async (path: string) => fetch(`${await origin}${path}`);
