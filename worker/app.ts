@@ -13,7 +13,8 @@ import {
   type ModelSource,
   type SharingOptions,
 } from "../src/index.ts";
-import { dropBody, readBody } from "./body.ts";
+import { readBody } from "./body.ts";
+import { dropBody, type Pace } from "./body-reader.ts";
 import { type Env, readConfig } from "./config.ts";
 import type { RequestContext, WorkerEnv } from "./context.ts";
 import { streamingDigest } from "./digest.ts";
@@ -96,11 +97,16 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   const longTexts = new LongTexts(host);
   let memory: RequestMemory | undefined;
 
+  const paceOf = (c: RequestContext): Pace => ({
+    stallMs: readConfig(c.env).BODY_STALL_MS,
+    piece: () => longTexts.piece(),
+  });
+
   const read = <Schema extends z.ZodType>(c: RequestContext, schema: Schema): Promise<z.infer<Schema>> => {
     const config = readConfig(c.env);
     return readBody(c.req.raw, schema, {
       limit: config.MAX_BODY_BYTES,
-      stallMs: config.BODY_STALL_MS,
+      pace: paceOf(c),
       lease: c.var.lease,
       turn: (bytes) => longTexts.turn(bytes),
     });
@@ -150,7 +156,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
 
   app.use(async (c, next) => {
     await next();
-    await dropBody(c.req.raw, readConfig(c.env).BODY_STALL_MS);
+    await dropBody(c.req.raw, paceOf(c));
   });
   app.use(requestId());
   app.use(requestLog);

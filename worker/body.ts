@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { BodyReader, type Pace, STALLS_PER_BODY } from "./body-reader.ts";
 import { HttpError, invalidField } from "./errors.ts";
 import { countParts, MAX_NESTED_ENTRIES, MAX_PARTS, sourceOf } from "./json.ts";
 import type { Lease } from "./request-memory.ts";
@@ -18,23 +19,11 @@ function tooLarge(limit: number): HttpError {
   );
 }
 
-/**
- * Bytes of a refused body that are read and dropped. A client that is cut off while it is still sending sees a
- * broken connection instead of the 413.
- */
-const DROPPED_BYTES = 16 * 1024 * 1024;
-
-/** A body takes this many times the longest time between two of its pieces at most. */
-const STALLS_PER_BODY = 6;
-
 /** A body of this many bytes holds up to so many times as much memory, as text and as what JSON makes of it. */
 const MEMORY_PER_BYTE = 4;
 
 /** What a body without a length is given first; then twice as much whenever it turns out longer. */
 const FIRST_BYTES = 4 * 1024;
-
-/** How often somebody who waits for bytes looks whether the body is to be given up. */
-const LOOK_MS = 100;
 
 /** How long a request waits for memory for its body. */
 const PATIENCE_MS = 5_000;
@@ -43,79 +32,11 @@ const PATIENCE_MS = 5_000;
 export interface Intake {
   /** Bytes that it may have. */
   limit: number;
-  /** Without a new byte for this long it is given up, and after six times as long in any case. */
-  stallMs: number;
+  pace: Pace;
   /** Holds its memory. */
   lease: Lease;
   /** Resolves when it is this body's turn to be worked on. */
   turn(bytes: number): Promise<void>;
-}
-
-/** Reads a body piece by piece, none later than allowed. */
-class BodyReader {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
-  readonly #stallMs: number;
-  readonly #endsAt: number;
-  readonly #isLost: () => boolean;
-
-  /** @param isLost says when the body is to be given up, for others who wait */
-  constructor(body: ReadableStream<Uint8Array> | null, stallMs: number, isLost: () => boolean = () => false) {
-    this.#isLost = isLost;
-    this.#reader = body?.getReader();
-    this.#stallMs = stallMs;
-    this.#endsAt = Date.now() + STALLS_PER_BODY * stallMs;
-  }
-
-  /**
-   * The next bytes; undefined at the end.
-   *
-   * @throws HttpError 408 when they do not come, 503 when the body is given up for others
-   */
-  async next(): Promise<Uint8Array | undefined> {
-    if (this.#reader === undefined) return undefined;
-    const lateAt = Math.min(Date.now() + this.#stallMs, this.#endsAt);
-    const read = this.#reader.read();
-    // It may be left behind.
-    read.catch(() => {});
-    while (Date.now() < lateAt && !this.#isLost()) {
-      const timer = new AbortController();
-      const pause = scheduler.wait(Math.max(1, Math.min(LOOK_MS, lateAt - Date.now())), {
-        signal: timer.signal,
-      });
-      const first = await Promise.race([
-        read,
-        pause.then(
-          () => "waited" as const,
-          () => "waited" as const,
-        ),
-      ]);
-      timer.abort();
-      if (first !== "waited") return first.done ? undefined : first.value;
-    }
-    void this.#reader.cancel().catch(() => {});
-    if (this.#isLost()) throw HttpError.overloaded("the request body came too slowly");
-    throw new HttpError(408, "The request body did not arrive in time.", { code: "request_timeout" });
-  }
-
-  /** Reads on and drops what comes, so that the connection can be used again. */
-  async drop(): Promise<void> {
-    try {
-      let bytes = 0;
-      for (let piece = await this.next(); piece && bytes <= DROPPED_BYTES; piece = await this.next())
-        bytes += piece.byteLength;
-    } catch {
-      // The client stopped sending: there is nothing left to drop.
-    }
-  }
-}
-
-/**
- * Reads and drops a body that no handler has read. workerd silently closes the connection of an unread body, and a
- * client that reuses connections would lose its next request.
- */
-export async function dropBody(request: Request, stallMs: number): Promise<void> {
-  if (request.body === null || request.bodyUsed) return;
-  await new BodyReader(request.body as ReadableStream<Uint8Array>, stallMs).drop();
 }
 
 /**
@@ -125,11 +46,11 @@ export async function dropBody(request: Request, stallMs: number): Promise<void>
  * @throws HttpError 413 if the body is longer, 400 if it is not UTF-8, 408 if it does not come, 503 if there is no
  *   memory for it
  */
-async function readText(request: Request, { stallMs, lease, turn, ...intake }: Intake): Promise<string> {
+async function readText(request: Request, { pace, lease, turn, ...intake }: Intake): Promise<string> {
   // What could never have its memory need not wait for it.
   const limit = Math.min(intake.limit, Math.floor(lease.most / MEMORY_PER_BYTE));
   const body = request.body as ReadableStream<Uint8Array> | null;
-  const reader = new BodyReader(body, stallMs, () => lease.isLost);
+  const reader = new BodyReader(body, pace, () => lease.isLost);
   const refuse = async (cause: unknown): Promise<never> => {
     lease.release();
     await reader.drop();
@@ -144,7 +65,7 @@ async function readText(request: Request, { stallMs, lease, turn, ...intake }: I
   };
   const declared = request.headers.get("content-length");
   if (Number(declared ?? 0) > limit) return refuse(tooLarge(limit));
-  const lastsMs = 2 * STALLS_PER_BODY * stallMs;
+  const lastsMs = 2 * STALLS_PER_BODY * pace.stallMs;
   let room = declared === null ? Math.min(FIRST_BYTES, limit) : Number(declared);
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let text = "";

@@ -4,6 +4,8 @@ import type { InParts } from "../src/index.ts";
 const SHORT_BYTES = 32 * 1024;
 /** Bytes of a body for which a step is due to those who generate. */
 const BYTES_PER_STEP = 32 * 1024;
+/** While others wait for a step, the bodies that are being read have a piece of 64 KiB in this time, all together. */
+const MS_PER_PIECE = 4;
 const POLL_MS = 5;
 /** Looks without a new step after which nobody seems to wait for one. */
 const IDLE_LOOKS = 3;
@@ -25,9 +27,21 @@ export class LongTexts {
   readonly #machine: Machine;
   /** Step from which the next long text may be worked on. */
   #next = 0;
+  #nextPieceAt = 0;
 
   constructor(machine: Machine) {
     this.#machine = machine;
+  }
+
+  /**
+   * Resolves when the next piece of a long body may be read. A reader that asks is given a time, and no reader waits for
+   * another: one whose client has gone keeps nobody.
+   */
+  async piece(): Promise<void> {
+    const now = Date.now();
+    const at = this.#machine.busy ? Math.max(now, this.#nextPieceAt) : now;
+    this.#nextPieceAt = at + MS_PER_PIECE;
+    await scheduler.wait(at - now);
   }
 
   /** Resolves when a body of this length may be worked on. */
