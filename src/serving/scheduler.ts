@@ -4,7 +4,7 @@ import { type BlockLease, KvCache } from "./kvcache.ts";
 import { PromptLookup } from "./prompt-lookup.ts";
 import type { Sequence } from "./sequence.ts";
 import type { Admission, Batch, Outcome, Outcomes, Read, Row } from "./stage.ts";
-import { owesTurn, rowsAhead, type Standing } from "./turns.ts";
+import { orderOfRows, owesTurn, rowsAhead, type Standing } from "./turns.ts";
 import { type Waiting, WaitingLine } from "./waiting-line.ts";
 
 /** How much the stage can hold and compute. A MemoryPlan is one. */
@@ -325,7 +325,7 @@ export class Scheduler {
     this.#running.push(entry);
   }
 
-  /** The next batch: those who generate first, then prompts until it is full, first of those who have had least. */
+  /** The next batch: who runs, in the order of their turns until it is full. */
   #fill(): Batch {
     const admissions: Admission[] = [];
     const rows: Row[] = [];
@@ -346,12 +346,11 @@ export class Scheduler {
         if (position >= entry.charged) this.#line.turns.charge(entry.standing);
       }
     };
-    const generating = this.#running.filter((entry) => remaining(entry) <= 1).length;
-    const share = Math.ceil(generating / this.maxBatches);
+    const generating = this.#running.filter((entry) => remaining(entry) <= 1);
     const reading = this.#running.filter((entry) => remaining(entry) > 1);
-    reading.sort((a, b) => rowsAhead(a.standing, b.standing));
-    for (const entry of this.#running) if (remaining(entry) === 1 && rows.length < share) add(entry);
-    for (const entry of reading) add(entry);
+    let share = Math.ceil(generating.length / this.maxBatches);
+    for (const entry of orderOfRows(generating, reading))
+      if (remaining(entry) > 1 || (remaining(entry) === 1 && share-- > 0)) add(entry);
     if (rows.length === 1 && this.#running.length === 1) this.#guess(this.#running[0]!, rows, reads);
     return { admissions, rows, reads };
   }

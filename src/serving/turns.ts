@@ -134,3 +134,28 @@ export function rowsAhead(a: Standing, b: Standing): number {
 export function owesTurn(running: Standing, waiting: Standing): boolean {
   return rowsAhead(running, waiting) >= TURN_ROWS;
 }
+
+/**
+ * The order in which those who run get rows of a batch: who generates, then who reads a prompt, first of those who have had
+ * least. Who generates and owes a turn to each of some readers comes behind these: their first tokens wait for nobody
+ * else's next one.
+ */
+export function orderOfRows<T extends { readonly standing: Standing }>(
+  generating: readonly T[],
+  reading: readonly T[],
+): T[] {
+  const readers = reading.toSorted((a, b) => rowsAhead(a.standing, b.standing));
+  const [least] = readers;
+  const owing = generating.filter(
+    ({ standing }) => least !== undefined && owesTurn(standing, least.standing),
+  );
+  const urgent = readers.filter(
+    (reader) => owing.length > 0 && owing.every(({ standing }) => owesTurn(standing, reader.standing)),
+  );
+  return [
+    ...generating.filter((entry) => !owing.includes(entry)),
+    ...urgent,
+    ...owing,
+    ...readers.filter((reader) => !urgent.includes(reader)),
+  ];
+}

@@ -51,6 +51,29 @@ function expectSolo(sequence: Generation, alone: Generation): void {
 }
 
 describe("turns", () => {
+  test("a prompt is read before those go on who have had much more, and beside those who have not", () => {
+    const { scheduler, run } = setUp();
+    const long = Array.from({ length: 6 }, (_, i) => generation("greedy", `long ${i}`, 20, 400));
+    for (const sequence of long) scheduler.add(sequence);
+    for (let i = 0; i < 200; i++) run();
+    const short = generation("modest", "a", 20, 40);
+    scheduler.add(short);
+    for (let i = 0; i < 5; i++) run();
+    const had = () => [...long, short].map((sequence) => idsOf(sequence).length);
+    const before = had();
+    // As many rows as two batches have beside the modest one.
+    const newcomer = generation("newcomer", "b", 126, 20);
+    scheduler.add(newcomer);
+    run();
+    expect(had().map((count, i) => count - before[i]!)).toEqual([0, 0, 0, 0, 0, 0, 1]);
+    run();
+    expect(newcomer.chunks).toHaveLength(1);
+    expect(had().at(-1)! - before.at(-1)!).toBe(2);
+    while (!newcomer.finished) run();
+    expectSolo(newcomer, generation("newcomer", "b", 126, 20));
+    for (const sequence of long) scheduler.remove(sequence);
+  });
+
   test.each([
     ["of one client", (_: number) => "all"],
     ["of clients", (i: number) => `client ${i}`],
