@@ -16,10 +16,24 @@ interface Machine {
   stepper: Stepper;
 }
 
-/** How long a sequence that waits for room rests between two looks. */
-const REST_MS = 20;
+/**
+ * How long a sequence that waits for room rests between two looks: hundreds may wait, and to look after each step would
+ * take as long as the step. Who has just come rests shortly, since most get in soon, and then longer and longer.
+ */
+const FIRST_REST_MS = 2;
+const LONGEST_REST_MS = 20;
+const NEXT_REST = 1.5;
 
-const shortRest = () => new Promise<void>((resolve) => setTimeout(resolve, REST_MS));
+/** One who waits for room, and how long until the next look. */
+class Patience {
+  #restMs = FIRST_REST_MS;
+
+  async rest(): Promise<void> {
+    const ms = this.#restMs;
+    this.#restMs = Math.min(LONGEST_REST_MS, NEXT_REST * ms);
+    await new Promise<void>((resolve) => setTimeout(resolve, ms));
+  }
+}
 
 /**
  * A loaded model. Generations started together share every step: each gets the text that it would get alone.
@@ -106,6 +120,7 @@ export class Model {
       this.#fastForward,
     );
     const { signal } = resolved;
+    const patience = new Patience();
     this.#start(generation);
     let seen = this.#scheduler.steps;
     try {
@@ -115,7 +130,7 @@ export class Model {
           if (signal?.aborted) break;
           if (chunk.finishReason !== null) return;
         }
-        seen = await this.#advance(generation, seen, signal);
+        seen = await this.#advance(generation, seen, patience, signal);
       }
     } finally {
       this.#scheduler.remove(generation);
@@ -160,10 +175,11 @@ export class Model {
     const ids = this.#promptIds(text);
     const { vocabSize } = this.manifest.recipe;
     const scoring = new Scoring(ids, Math.min(top, vocabSize), resolveSharing(options));
+    const patience = new Patience();
     this.#start(scoring);
     let seen = this.#scheduler.steps;
     try {
-      while (!scoring.finished) seen = await this.#advance(scoring, seen, options.signal);
+      while (!scoring.finished) seen = await this.#advance(scoring, seen, patience, options.signal);
       const { engine } = this.#live();
       return scoring.result((x) => engine.exp(x));
     } finally {
@@ -238,14 +254,18 @@ export class Model {
    *
    * @returns the steps so far, for the next call
    */
-  async #advance(sequence: Sequence, seen: number, signal: AbortSignal | undefined): Promise<number> {
+  async #advance(
+    sequence: Sequence,
+    seen: number,
+    patience: Patience,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
     if (signal?.aborted)
       throw new EdgeformerError("aborted", "the request was aborted", { cause: signal.reason });
     const { stepper } = this.#live();
     const steps = await stepper.advance(seen);
     if (sequence.error !== undefined) throw sequence.error;
-    // Hundreds may wait, and to look after each step would take as long as the step.
-    if (!sequence.finished && !stepper.scheduler.isRunning(sequence)) await shortRest();
+    if (!sequence.finished && !stepper.scheduler.isRunning(sequence)) await patience.rest();
     return steps;
   }
 }
