@@ -270,6 +270,12 @@ describe("what is refused", () => {
     ["messages that are no list", { messages: "Hi" }, "messages", /list/],
     ["an empty list", { messages: [] }, "messages", /at least one/],
     ["too many messages", { messages: Array(1025).fill(MESSAGES[0]) }, "messages", /1025 entries/],
+    [
+      "more messages than the context has tokens",
+      { messages: Array(513).fill({ role: "user", content: "" }) },
+      "messages",
+      /context holds 512 tokens, but the request needs more for its messages/,
+    ],
     ["a message that is no object", { messages: ["Hi"] }, "messages.0", /object/],
     ["an unknown role", { messages: [{ role: "boss", content: "Hi" }] }, "messages.0.role", /'developer'/],
     [

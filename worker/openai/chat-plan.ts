@@ -7,7 +7,7 @@ import { HttpError } from "../errors.ts";
 import type { ChatRequest, Message } from "./chat-schema.ts";
 import { type Plan, planCompletion } from "./completions-plan.ts";
 import { callConstraint, formatConstraint } from "./constraints.ts";
-import { refuseTooLong, withinContext } from "./encode.ts";
+import { contextExceeded, refuseTooLong, withinContext } from "./encode.ts";
 import { forPlainTemplate, forToolTemplate, type PlainMessage } from "./tool-messages.ts";
 
 /** Each model's template, compiled, or what is wrong with it. */
@@ -55,6 +55,9 @@ type Conversation = Pick<ChatRequest, "messages" | "tools" | "chat_template_kwar
 function* encodeConversation(model: Model, conversation: Conversation): InParts<number[]> {
   const { template, tokenizer } = chatTemplate(model);
   const { chat_template_kwargs, chat_template_date, tools } = conversation;
+  // A template writes a token at least for each message. To lay out a thousand takes longer than a step.
+  if (conversation.messages.length > model.context)
+    throw contextExceeded(model, "more for its messages alone");
   const messages = conversation.messages.map(
     (message): PlainMessage => ({
       ...message,
