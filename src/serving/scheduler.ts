@@ -52,6 +52,11 @@ interface UnderWay {
 const LEAST_DELIVERED = BLOCK_POSITIONS;
 /** How often it may be set back before it has delivered that. */
 const MAX_FRUITLESS = 3;
+/**
+ * Reads of a batch. An answer costs several times what a row of a prompt does, so a batch of which every row is scored
+ * would hold up everybody else for as long as ten others.
+ */
+const MAX_READS = 16;
 /** How many of those who wait may be passed over in a step because what they begin with is just being read. */
 const MAX_PASSED = 8;
 
@@ -336,6 +341,7 @@ export class Scheduler {
       for (; sequence.computed < ids.length && rows.length < this.#maxRows; sequence.computed++) {
         const position = sequence.computed;
         if (position >= sequence.wantedFrom) {
+          if (reads.length >= Math.max(MAX_READS, this.#slots.length)) return;
           const task = attempt(sequence, () => sequence.read(position, NO_GUESSES));
           if (task === undefined) return;
           reads.push({ row: rows.length, slot, after: undefined, task });
