@@ -42,7 +42,10 @@ export class Attacker {
     body: string | null,
     limit = Number.POSITIVE_INFINITY,
   ): Promise<void> {
+    // AbortSignal.any would do, but Node 20 forgets such a signal while a request waits for it.
     const leave = new AbortController();
+    const stop = () => leave.abort();
+    this.signal.addEventListener("abort", stop);
     try {
       // Whoever only knocks costs what a knock costs, on any server; this is about what they ask for.
       await setTimeout(100);
@@ -50,7 +53,7 @@ export class Attacker {
         method: body === null ? "GET" : "POST",
         body,
         headers: { authorization: `Bearer ${this.#key}` },
-        signal: AbortSignal.any([this.signal, leave.signal]),
+        signal: leave.signal,
       });
       this.#count(name, response.status, response.headers.get("retry-after"));
       let bytes = 0;
@@ -59,13 +62,17 @@ export class Attacker {
       if (bytes <= limit) this.longestAnswer = Math.max(this.longestAnswer, bytes);
     } catch {
       // A connection that is used again may just be closing; whoever attacks takes another one.
-      if (!this.signal.aborted && !leave.signal.aborted) this.#count(name, 0, null);
+      if (!leave.signal.aborted) this.#count(name, 0, null);
+    } finally {
+      this.signal.removeEventListener("abort", stop);
     }
   }
 
   /** Sends a head and the first bytes of a body, and then nothing until the server gives up. */
   stall(name: string, path: string, length: number, sent: number): Promise<void> {
+    if (this.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
+      const stop = () => socket.destroy();
       const socket = connect(Number(this.#worker.url.port), "127.0.0.1", () => {
         socket.write(`POST ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${this.#key}\r\n`);
         socket.write(`content-length: ${length}\r\n\r\n{"prompt": "${"a".repeat(sent)}`);
@@ -77,8 +84,11 @@ export class Attacker {
         socket.destroy();
       });
       socket.on("error", () => {});
-      socket.on("close", () => resolve());
-      this.signal.addEventListener("abort", () => socket.destroy());
+      socket.on("close", () => {
+        this.signal.removeEventListener("abort", stop);
+        resolve();
+      });
+      this.signal.addEventListener("abort", stop);
     });
   }
 }
