@@ -215,6 +215,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
       model,
       plan: await longTexts.inTurns(
         planCompletion(model, request, config, await constraintOf(model, request, sharing.cacheSalt)),
+        c.req.raw.signal,
       ),
       wording: completionsWording,
       config,
@@ -237,7 +238,10 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     const sharing = sharingOf(c, request);
     return complete(c, {
       model,
-      plan: await longTexts.inTurns(planChatInParts(model, request, config, sharing.cacheSalt)),
+      plan: await longTexts.inTurns(
+        planChatInParts(model, request, config, sharing.cacheSalt),
+        c.req.raw.signal,
+      ),
       wording: chatWording(mayCall(request)),
       config,
       fingerprint: await fingerprint(model.manifest, engineDigest),
@@ -250,7 +254,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
     const request = await read(c, tokenizeRequest);
     const model = await modelOf(c);
     checkModelName(model, request.model);
-    return sendJson(c, await longTexts.inTurns(tokenize(model, request, config)), config);
+    return sendJson(c, await longTexts.inTurns(tokenize(model, request, config), c.req.raw.signal), config);
   });
 
   app.on("POST", versioned("/detokenize"), async (c) => {
@@ -281,6 +285,7 @@ export function createApp(options: WorkerOptions): Hono<WorkerEnv> {
   app.onError((cause, c) => {
     const error = toHttpError(cause);
     c.var.log.error = error;
+    if (c.req.raw.signal.aborted) c.var.log.clientGone = true;
     return c.json(error.body(), error.status as 400, error.headers);
   });
   return app;

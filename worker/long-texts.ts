@@ -1,4 +1,4 @@
-import type { InParts } from "../src/index.ts";
+import { EdgeformerError, type InParts } from "../src/index.ts";
 
 /** Bodies up to this length are read in about the time of a step, and take no turns. */
 const SHORT_BYTES = 32 * 1024;
@@ -49,9 +49,15 @@ export class LongTexts {
     if (bytes > SHORT_BYTES) await this.#wait(Math.ceil(bytes / BYTES_PER_STEP));
   }
 
-  /** Does work whose first part may be done at once, and each further one when a step was made. */
-  async inTurns<T>(work: InParts<T>): Promise<T> {
+  /**
+   * Does work whose first part may be done at once, and each further one when a step was made.
+   *
+   * @param signal of the client for whom it is
+   * @throws EdgeformerError `aborted` once that has gone
+   */
+  async inTurns<T>(work: InParts<T>, signal: AbortSignal): Promise<T> {
     for (;;) {
+      if (signal.aborted) throw new EdgeformerError("aborted", "the client closed the connection");
       const { done, value } = work.next();
       if (done) return value;
       // Whoever is to make the step, or to be read from, gets to run.

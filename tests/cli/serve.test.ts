@@ -171,6 +171,24 @@ describe("edgeformer serve", () => {
     await vi.waitFor(() => expect(log.join("\n")).toContain('"outcome":"client_gone"'), 10_000);
   });
 
+  test.each([
+    ["/v1/completions", { ...PROMPT, max_tokens: 400, n: 8, ignore_eos: true }],
+    ["/v1/completions", { prompt: Array.from({ length: 64 }, (_, i) => Array(500).fill(i)), max_tokens: 1 }],
+    ["/tokenize", { prompt: "a".repeat(1_000_000) }],
+  ])("does nothing for a client that has left as soon as it had asked: %s %#", async (path, fields) => {
+    const { port } = new URL(await serve(FABLE).origin);
+    const body = JSON.stringify(fields);
+    const socket = connect(Number(port), "127.0.0.1", () =>
+      socket.write(
+        `POST ${path} HTTP/1.1\r\nhost: x\r\nx-request-id: left\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+        () => socket.destroy(),
+      ),
+    );
+    await vi.waitFor(() => expect(log.join("\n")).toContain('"request_id":"left"'), 30_000);
+    const line = JSON.parse(log.find((one) => one.includes('"request_id":"left"'))!) as object;
+    expect(line).toMatchObject({ status: 499, outcome: "client_gone" });
+  });
+
   test("says in one line that a port is in use, that a directory is none, that a setting is wrong", async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));

@@ -68,6 +68,12 @@ function envelope({ model, wording, fingerprint }: Job, object: string) {
   };
 }
 
+/** Calls `leave` when the client has gone: at once, if it went while its request was read. */
+function whenGone({ req: { raw } }: RequestContext, leave: () => void): void {
+  if (raw.signal.aborted) leave();
+  else raw.signal.addEventListener("abort", leave);
+}
+
 /**
  * The whole completion as one JSON object.
  *
@@ -84,7 +90,7 @@ async function completeJson(c: RequestContext, job: Job): Promise<Response> {
     log.clientGone = true;
     controller.abort();
   };
-  c.req.raw.signal.addEventListener("abort", leave);
+  whenGone(c, leave);
   let begin!: () => void;
   const begun = new Promise<void>((resolve) => {
     begin = resolve;
@@ -151,7 +157,7 @@ async function completeStream(c: RequestContext, job: Job): Promise<Response> {
     log.clientGone = true;
     controller.abort();
   };
-  c.req.raw.signal.addEventListener("abort", leave);
+  whenGone(c, leave);
   const head = envelope(job, wording.chunk);
   const includeUsage = request.stream_options?.include_usage === true;
   const send = (choices: object[], usage: UsageShape | null) =>

@@ -1,4 +1,11 @@
-import type { FinishReason, Model, Score, SharingOptions, Usage } from "../../src/index.ts";
+import {
+  EdgeformerError,
+  type FinishReason,
+  type Model,
+  type Score,
+  type SharingOptions,
+  type Usage,
+} from "../../src/index.ts";
 import type { Plan } from "./completions-plan.ts";
 import { Choice, type Delta } from "./wire/choice.ts";
 import { generateOptions } from "./wire/generate-options.ts";
@@ -29,6 +36,7 @@ export async function runPlan(
   controller: AbortController,
   emit: (prompt: number, candidate: number, delta: Delta) => Promise<void> | void,
 ): Promise<FinishedChoice[]> {
+  if (controller.signal.aborted) throw new EdgeformerError("aborted", "the request was aborted");
   const { request, prompts, candidates, heldTo } = plan;
   const finished: FinishedChoice[] = [];
   const ranks = candidates > request.n;
