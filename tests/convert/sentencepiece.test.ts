@@ -82,6 +82,26 @@ describe("a SentencePiece vocabulary from GGUF", () => {
 const modelFile = (trainer?: Uint8Array[], normalizer?: Uint8Array[]) =>
   sentencePieceFile(vocabulary, trainer, normalizer);
 
+describe("a vocabulary that is made to cost", () => {
+  const withTokens = (more: string[]) => () =>
+    describeGgufTokenizer({
+      ...vocabulary,
+      tokens: [...vocabulary.tokens, ...more],
+      scores: [...Array.from(vocabulary.scores!), ...more.map(() => -1)],
+      tokenTypes: [...Array.from(vocabulary.tokenTypes!), ...more.map(() => 1)],
+    });
+
+  test("of long tokens, or of tokens that are each made of all others, is refused", () => {
+    expect(withTokens(Array.from({ length: 400 }, (_, i) => "ab".repeat(8000) + i))).toThrow(
+      "too long together",
+    );
+    expect(withTokens(Array.from({ length: 1000 }, (_, i) => "a".repeat(i + 20)))).toThrow(
+      "more than 32 ways",
+    );
+    expect(withTokens(Array.from({ length: 100 }, (_, i) => "a".repeat(i + 20)))).not.toThrow();
+  });
+});
+
 describe("tokenizer.model", () => {
   const options = { addBos: true, addEos: false, legacy: true };
   const open = (bytes: Uint8Array, given = options) => {

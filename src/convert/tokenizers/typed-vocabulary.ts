@@ -1,6 +1,6 @@
 // Vocabularies whose tokens have types and scores, as SentencePiece's model files and GGUF keep them, as tokenizer.json.
 
-import { damaged, shown } from "./json-value.ts";
+import { damaged, shown, unsupported } from "./json-value.ts";
 import type { TokenizerJson } from "./tokenizer-json.ts";
 
 /** Types of tokens (`SentencePiece.Type` in sentencepiece_model.proto, `LLAMA_TOKEN_TYPE` in llama.h). */
@@ -8,10 +8,19 @@ export const TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused:
 
 const MARK = "\u2581";
 
+/**
+ * Every token is looked at in all pairs of parts: the squares of the lengths of all together. Gemma's 262,144 tokens have
+ * 30 million.
+ */
+const MAX_SQUARES = 2 ** 29;
+/** Pairs of which a token can be made, in the mean; published vocabularies have two to five. */
+const MAX_PAIRS = 32;
+
 export interface TypedVocabulary {
   tokens: readonly string[];
   types: readonly number[];
   ids: Map<string, number>;
+  file: string;
   /** Control tokens and those that the user defined, as tokenizer.json lists them. */
   added_tokens: { id: number; content: string; special: boolean }[];
 }
@@ -35,7 +44,7 @@ export function typedVocabulary(
     if (content === "" || (!special && types[id] !== TYPE.userDefined)) return [];
     return [{ id, content, special, normalized: false, lstrip: false, rstrip: false, single_word: false }];
   });
-  return { tokens, types, ids, added_tokens };
+  return { tokens, types, ids, file, added_tokens };
 }
 
 /** The post-processor that puts ids before and behind a text; null for none. */
@@ -67,12 +76,16 @@ interface Merge {
  * SentencePiece has no list of merges: two neighbours become one where their texts together are a token, the token of
  * the highest score first. So a merge is every way to make a token of two others. Control tokens and bytes are no text.
  */
-function scoredMerges({ tokens, types, ids }: TypedVocabulary, scores: ArrayLike<number>): Merge[] {
+function scoredMerges({ tokens, types, ids, file }: TypedVocabulary, scores: ArrayLike<number>): Merge[] {
+  if (tokens.reduce((sum, { length }) => sum + length ** 2, 0) > MAX_SQUARES)
+    unsupported(file, "its tokens are too long together to be looked at in all their parts");
   const isText = (id: number | undefined) =>
     id !== undefined && types[id] !== TYPE.control && types[id] !== TYPE.unknown && types[id] !== TYPE.byte;
   const merges: Merge[] = [];
   tokens.forEach((text, id) => {
     if (!isText(id)) return;
+    if (merges.length > MAX_PAIRS * tokens.length)
+      unsupported(file, `its tokens can be made of others in more than ${MAX_PAIRS} ways each`);
     let at = 0;
     for (const character of text) {
       at += character.length;
