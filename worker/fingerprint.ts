@@ -11,7 +11,8 @@ export async function fingerprint(manifest: Manifest, engineDigest: string): Pro
   const cached = known.get(manifest);
   if (cached) return cached;
   const parts = manifest.parts.map((part) => part.sha256).join("");
-  const made = parts + engineDigest + (manifest.chat_template ?? "");
+  const made =
+    parts + engineDigest + (manifest.chat_template ?? "") + (manifest.named_chat_templates?.tool_use ?? "");
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(made));
   const value = `fp_${toHex(new Uint8Array(digest, 0, 8))}`;
   known.set(manifest, value);

@@ -1,5 +1,5 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { localSource } from "../../src/convert/inputs/files.ts";
 import { compileTokenizer } from "../../src/convert/tokenizers/compile.ts";
@@ -21,11 +21,13 @@ let count = 0;
 async function convert(files: Record<string, unknown>, rows = 50300, ids = {}) {
   const directory = join(temporary, `tokenizer-${++count}`);
   mkdirSync(directory);
-  for (const [name, content] of Object.entries(files))
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(
       join(directory, name),
       typeof content === "string" || content instanceof Uint8Array ? content : JSON.stringify(content),
     );
+  }
   const source = (await localSource(directory))!;
   return convertTokenizer(source, { rows, gpt2Table: async () => GPT2_TABLE, ...ids });
 }
@@ -219,6 +221,20 @@ describe("chat templates", () => {
       [{}, undefined],
     ] as const)
       expect((await convert(files)).chatTemplate).toBe(expected);
+  });
+
+  test("for tools are kept beside the default one", async () => {
+    const json = {
+      "tokenizer_config.json": {
+        chat_template: [
+          { name: "default", template: "a" },
+          { name: "tool_use", template: "b" },
+        ],
+      },
+    };
+    expect(await convert(json)).toMatchObject({ chatTemplate: "a", namedTemplates: { tool_use: "b" } });
+    const files = { "chat_template.jinja": "c", "additional_chat_templates/tool_use.jinja": "d", ...json };
+    expect(await convert(files)).toMatchObject({ chatTemplate: "c", namedTemplates: { tool_use: "d" } });
   });
 });
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { ChatTemplate } from "../../src/chat.ts";
 import type { Model } from "../../src/index.ts";
+import { chatTemplate } from "../../worker/openai/chat-plan.ts";
 import { chatWording } from "../../worker/openai/chat-wording.ts";
 import { forPlainTemplate, forToolTemplate, type PlainMessage } from "../../worker/openai/tool-messages.ts";
 import type { ChatChoiceShape, ChatPieceShape } from "../../worker/openai/wire/answers.ts";
@@ -127,4 +128,14 @@ describe("an answer", () => {
       expect(list.at(-1)).toMatchObject({ delta: {}, finish_reason: "tool_calls" });
     }
   });
+});
+
+test("a model's template for tools takes the place of the other one where there are some", () => {
+  const manifest = { chat_template: "plain", named_chat_templates: { tool_use: "tools", rag: "documents" } };
+  const model = { manifest, tokenizer: {} } as unknown as Model;
+  const written = (withTools: boolean, of = model) =>
+    chatTemplate(of, withTools).template.render({ messages: [] });
+  expect([written(false), written(true)]).toEqual(["plain", "tools"]);
+  const alone = { manifest: { chat_template: "plain" }, tokenizer: {} } as unknown as Model;
+  expect(written(true, alone)).toBe("plain");
 });

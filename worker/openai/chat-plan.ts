@@ -10,10 +10,12 @@ import { callConstraint, formatConstraint } from "./constraints.ts";
 import { contextExceeded, refuseTooLong, withinContext } from "./encode.ts";
 import { forPlainTemplate, forToolTemplate, type PlainMessage } from "./tool-messages.ts";
 
-/** Each model's template, compiled, or what is wrong with it. */
-const compiled = new WeakMap<Manifest, ChatTemplate | EdgeformerError>();
+type Compiled = ChatTemplate | EdgeformerError;
 
-function compile(text: string): ChatTemplate | EdgeformerError {
+/** Each model's templates by their texts, compiled, or what is wrong with them. */
+const compiled = new WeakMap<Manifest, Map<string, Compiled>>();
+
+function compile(text: string): Compiled {
   try {
     return new ChatTemplate(text);
   } catch (error) {
@@ -22,12 +24,24 @@ function compile(text: string): ChatTemplate | EdgeformerError {
   }
 }
 
+function compiledOf(manifest: Manifest, text: string): Compiled {
+  const known = compiled.get(manifest) ?? new Map<string, Compiled>();
+  compiled.set(manifest, known);
+  const template = known.get(text) ?? compile(text);
+  known.set(text, template);
+  return template;
+}
+
 /**
  * The template of a model that can chat.
  *
+ * @param withTools whether the model may call tools: some models have a template of its own for that
  * @throws HttpError 404 that says why, for one that cannot
  */
-export function chatTemplate({ manifest, tokenizer }: Model): {
+export function chatTemplate(
+  { manifest, tokenizer }: Model,
+  withTools = false,
+): {
   template: ChatTemplate;
   tokenizer: Tokenizer;
 } {
@@ -38,8 +52,8 @@ export function chatTemplate({ manifest, tokenizer }: Model): {
   if (manifest.chat_template === undefined)
     throw refuse("its model directory has no chat template. It continues text");
   if (!tokenizer) throw refuse("it has no tokenizer that could read its chat template. It takes token ids");
-  const template = compiled.get(manifest) ?? compile(manifest.chat_template);
-  compiled.set(manifest, template);
+  const forTools = withTools ? manifest.named_chat_templates?.tool_use : undefined;
+  const template = compiledOf(manifest, forTools ?? manifest.chat_template);
   if (template instanceof EdgeformerError) throw template;
   return { template, tokenizer };
 }
@@ -53,8 +67,8 @@ type Conversation = Pick<ChatRequest, "messages" | "tools" | "chat_template_kwar
 
 /** The token ids of a conversation, up to where its answer begins. */
 function* encodeConversation(model: Model, conversation: Conversation): InParts<number[]> {
-  const { template, tokenizer } = chatTemplate(model);
   const { chat_template_kwargs, chat_template_date, tools } = conversation;
+  const { template, tokenizer } = chatTemplate(model, tools !== undefined && tools.length > 0);
   // A template writes a token at least for each message. To lay out a thousand takes longer than a step.
   if (conversation.messages.length > model.context)
     throw contextExceeded(model, "more for its messages alone");

@@ -20,10 +20,18 @@ function templatesOf(value: unknown): ChatTemplates {
   return { template, named };
 }
 
+/** The one that a conversation with tools takes in place of the default one. */
+const TOOL_USE = "additional_chat_templates/tool_use.jinja";
+
 /** Where a checkpoint keeps its templates: newer places first. */
 export async function readChatTemplates(source: CheckpointSource): Promise<ChatTemplates> {
-  const file = await readFileOf(source, "chat_template.jinja", MAX_CONFIG_BYTES);
-  if (file !== undefined) return { template: new TextDecoder().decode(file), named: {} };
+  const [template, tool_use] = await Promise.all(
+    ["chat_template.jinja", TOOL_USE].map(async (name) => {
+      const file = await readFileOf(source, name, MAX_CONFIG_BYTES);
+      return file && new TextDecoder().decode(file);
+    }),
+  );
+  if (template !== undefined) return { template, named: tool_use === undefined ? {} : { tool_use } };
   for (const name of ["chat_template.json", "tokenizer_config.json"]) {
     const json = await readJson(source, name);
     const found = templatesOf(isObject(json) ? json.chat_template : undefined);
