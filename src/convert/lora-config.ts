@@ -1,5 +1,6 @@
 import { runInNewContext } from "node:vm";
 import { EdgeformerError } from "../errors.ts";
+import { excerpt } from "../excerpt.ts";
 
 /** How long the regular expressions of an adapter may take for all its modules. */
 const PATTERN_TIMEOUT_MS = 1000;
@@ -85,10 +86,10 @@ function pattern(
     try {
       new RegExp(expression(key), "u");
     } catch {
-      refuseAdapter(`${name} has ${JSON.stringify(key)}, a regular expression that is not supported`);
+      refuseAdapter(`${name} has ${excerpt(key)}, a regular expression that is not supported`);
     }
   }
-  return new Map(entries.map(([key, value]) => [key, parse(value, `${name}[${JSON.stringify(key)}]`)]));
+  return new Map(entries.map(([key, value]) => [key, parse(value, `${name}[${excerpt(key)}]`)]));
 }
 
 function indices(value: unknown, name: string): number[] {
@@ -101,10 +102,7 @@ function tokenIndices(raw: unknown): LoraConfig["tokenIndices"] {
   if (raw === undefined || raw === null) return undefined;
   if (!isObject(raw)) return indices(raw, "trainable_token_indices");
   return new Map(
-    Object.entries(raw).map(([key, ids]) => [
-      key,
-      indices(ids, `trainable_token_indices[${JSON.stringify(key)}]`),
-    ]),
+    Object.entries(raw).map(([key, ids]) => [key, indices(ids, `trainable_token_indices[${excerpt(key)}]`)]),
   );
 }
 
@@ -155,8 +153,9 @@ function match(keys: Map<string, number>, modules: readonly string[], name: stri
       { timeout: PATTERN_TIMEOUT_MS },
     ) as number[];
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
-    return refuseAdapter(`the regular expressions of ${name} take too long`);
+    const isSlow = (error as NodeJS.ErrnoException).code === "ERR_SCRIPT_EXECUTION_TIMEOUT";
+    // One that is too large shows it only now.
+    return refuseAdapter(`the regular expressions of ${name} ${isSlow ? "take too long" : "are too large"}`);
   }
   const values = [...keys.values()];
   return modules.map((_, i) => values[found[i]!]);

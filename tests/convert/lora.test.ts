@@ -72,6 +72,23 @@ describe("rank and factor of a module", () => {
     expect(() => of({ alpha_pattern: { "(a+)+b": 1 } }, "a".repeat(60))).toThrow("take too long");
     expect(process.cpuUsage(start).user).toBeLessThan(2e6);
   });
+
+  test("an expression that is too large is refused, and not repeated", () => {
+    const refused = (key: string) => {
+      try {
+        of({ alpha_pattern: { [key]: 1 } }, "a");
+        return undefined;
+      } catch (error) {
+        return error;
+      }
+    };
+    expect(refused("x".repeat(500_000))).toMatchObject({
+      code: "unsupported_model",
+      message: "the LoRA adapter: the regular expressions of alpha_pattern are too large",
+    });
+    const unclosed = refused("(".repeat(500_000)) as Error;
+    expect(unclosed.message.length).toBeLessThan(300);
+  });
 });
 
 const temporary = temporaryDirectory();
