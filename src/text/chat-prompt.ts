@@ -69,6 +69,23 @@ function spelledOut(specials: readonly string[]): (text: string) => Iterable<num
   };
 }
 
+/** UTF-16 units that become a text at once. */
+const UNITS_AT_ONCE = 8192;
+
+function unitsOf(text: string): Uint16Array {
+  const units = new Uint16Array(text.length);
+  for (let at = 0; at < text.length; at++) units[at] = text.charCodeAt(at);
+  return units;
+}
+
+/** The text of units: put together one by one, or listed, those of a long text would take thirty times as much. */
+function textOf(units: Uint16Array): string {
+  const parts: string[] = [];
+  for (let at = 0; at < units.length; at += UNITS_AT_ONCE)
+    parts.push(String.fromCharCode(...units.subarray(at, at + UNITS_AT_ONCE)));
+  return parts.join("");
+}
+
 /** Stands for units by private-use characters that are nowhere else, and turns them back. */
 class Disguise {
   readonly #marks = new Map<string, string>();
@@ -99,24 +116,25 @@ class Disguise {
   }
 
   hide(text: string, places: Iterable<number>): string {
-    const hidden = new Set(places);
-    return hidden.size === 0
-      ? text
-      : Array.from({ length: text.length }, (_, at) =>
-          hidden.has(at) ? this.#mark(text[at]!) : text[at]!,
-        ).join("");
+    let units: Uint16Array | undefined;
+    for (const at of places) {
+      units ??= unitsOf(text);
+      units[at] = this.#mark(text[at]!).charCodeAt(0);
+    }
+    return units === undefined ? text : textOf(units);
   }
 
   /** The text behind the disguise, and where it was. */
   reveal(text: string): { text: string; places: Uint8Array } {
     const places = new Uint8Array(text.length);
-    let revealed = "";
+    const units = unitsOf(text);
     for (let at = 0; at < text.length; at++) {
       const unit = this.#units.get(text[at]!);
-      if (unit !== undefined) places[at] = 1;
-      revealed += unit ?? text[at]!;
+      if (unit === undefined) continue;
+      places[at] = 1;
+      units[at] = unit.charCodeAt(0);
     }
-    return { text: revealed, places };
+    return { text: textOf(units), places };
   }
 }
 
