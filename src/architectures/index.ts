@@ -29,5 +29,6 @@ export function recipeOf(fields: ConfigFields): Recipe {
     return fields.unsupported(
       `model_type ${excerpt(type ?? null)}: this architecture is not supported; supported are ${supportedArchitectures()}`,
     );
+  fields.refuse("quantization_config", "a checkpoint that is quantized already; take the original one");
   return architecture.recipe(fields);
 }

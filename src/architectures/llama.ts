@@ -35,7 +35,6 @@ function headSizeOf(fields: ConfigFields, hiddenSize: number, numHeads: number, 
 export function llamaRecipe(fields: ConfigFields, options: LlamaOptions): Recipe {
   fields.refuse("num_local_experts", "a mixture of experts", 0, 1);
   fields.refuse("num_experts", "a mixture of experts", 0, 1);
-  fields.refuse("quantization_config", "a checkpoint that is quantized already; take the original one");
   const hiddenSize = fields.size(["hidden_size"], LIMITS.width, 4096);
   const numHeads = fields.size(["num_attention_heads"], LIMITS.heads, 32);
   const numKeyValueHeads = fields.size(

@@ -162,7 +162,8 @@ class Merge {
   }
 
   #base(name: string, module: string): CheckpointTensor {
-    return this.#tensors.get(name) ?? failAdapter(`it changes ${module}, which the checkpoint does not have`);
+    const what = name.endsWith(".bias") ? `the bias of ${module}` : module;
+    return this.#tensors.get(name) ?? failAdapter(`it changes ${what}, which the checkpoint does not have`);
   }
 
   async apply(

@@ -47,6 +47,11 @@ describe("a bad checkpoint is one clear sentence, exit code 1, and nothing left 
     ["no config.json", ({ remove }) => remove("config.json"), "no config.json"],
     ["config.json that is no JSON", ({ write }) => write("config.json", "{"), "config.json is not JSON"],
     ["another architecture", ({ config }) => void (config.model_type = "mamba"), "supported are GPT-2"],
+    [
+      "weights of few bits",
+      ({ config }) => void (config.quantization_config = { quant_method: "gptq", bits: 4 }),
+      "quantized already; take the original one",
+    ],
     ["no weights", ({ remove }) => remove("model.safetensors"), "no weights"],
     [
       "a missing tensor",
