@@ -228,6 +228,11 @@ describe("routes", () => {
     await refusal(await fetch(new URL(path, worker.url), { method }), 404);
   });
 
+  test("what is unknown is quoted in part", async () => {
+    for (const path of [`/v1/models/${"x".repeat(5000)}`, `/${"x".repeat(5000)}`])
+      expect((await refusal(await fetch(new URL(path, worker.url)), 404)).message.length).toBeLessThan(250);
+  });
+
   test.each([
     ["GET", "/v1/completions", "POST"],
     ["DELETE", "/v1/models", "GET"],

@@ -29,7 +29,7 @@ export function checkModelName(model: Model, name: string | undefined): void {
   if (name !== undefined && name !== model.manifest.name)
     throw new HttpError(
       404,
-      `The model '${name}' does not exist; this server has '${model.manifest.name}'.`,
+      `The model '${name.slice(0, 128)}' does not exist; this server has '${model.manifest.name}'.`,
       { param: "model", code: "model_not_found" },
     );
 }
