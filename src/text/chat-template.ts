@@ -29,9 +29,6 @@ const COMPOSED: Record<string, string> = {
   T: "%H:%M:%S",
   D: "%m/%d/%y",
   R: "%H:%M",
-  c: "%a %b %e %H:%M:%S %Y",
-  x: "%m/%d/%y",
-  X: "%H:%M:%S",
 };
 
 /** Python's `strftime` of a date in UTC, in English: the same text on every machine. */
@@ -41,7 +38,6 @@ function strftime(date: Date, format: string): string {
   const dayOfYear = (Date.UTC(year, month, day) - Date.UTC(year, 0, 1)) / 86_400_000;
   const numbers: Record<string, [number: number, digits: number]> = {
     Y: [year, 1],
-    C: [Math.floor(year / 100), 2],
     y: [year % 100, 2],
     m: [month + 1, 2],
     d: [day, 2],
@@ -49,13 +45,11 @@ function strftime(date: Date, format: string): string {
     I: [hour % 12 || 12, 2],
     M: [date.getUTCMinutes(), 2],
     S: [date.getUTCSeconds(), 2],
-    f: [date.getUTCMilliseconds() * 1000, 6],
     j: [dayOfYear + 1, 3],
   };
   const texts: Record<string, string> = {
     B: MONTHS[month]!,
     b: MONTHS[month]!.slice(0, 3),
-    h: MONTHS[month]!.slice(0, 3),
     A: DAYS[weekday]!,
     a: DAYS[weekday]!.slice(0, 3),
     p: hour < 12 ? "AM" : "PM",
@@ -63,11 +57,9 @@ function strftime(date: Date, format: string): string {
     // A date without a zone has no name for it.
     Z: "",
     z: "",
-    n: "\n",
-    t: "\t",
     "%": "%",
   };
-  const whole = format.replace(/%([FTDRcxX])/g, (_, code: string) => COMPOSED[code]!);
+  const whole = format.replace(/%([FTDR])/g, (_, code: string) => COMPOSED[code]!);
   return whole.replace(/%(-?)([a-zA-Z%])/g, (part, short: string, code: string) => {
     const number = numbers[code];
     if (number === undefined)

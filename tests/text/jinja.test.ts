@@ -107,16 +107,16 @@ describe("filters and tests are jinja2's", () => {
       "system+assistant [1, 3] 3",
     ],
     [
-      "{{ tools | sort(attribute='name') | map(attribute='name') | list }} {{ tools | map(attribute='name') | unique | list }} {{ tools | groupby('name') | length }} {{ {'b': 1, 'A': 2} | dictsort }}",
-      "['A', 'a', 'b'] ['b', 'A'] 2 [('A', 2), ('b', 1)]",
+      "{{ tools | sort(attribute='name') | map(attribute='name') | list }} {{ tools | map(attribute='name') | unique | list }} {{ {'b': 1, 'A': 2} | dictsort }}",
+      "['A', 'a', 'b'] ['b', 'A'] [('A', 2), ('b', 1)]",
     ],
     [
       "{% if messages | selectattr('role', 'equalto', 'nobody') %}an iterator is true{% endif %}{% set some = [1, 2] | map('string') %}{{ some | join }}{{ some | join }}!",
       "an iterator is true12!",
     ],
     [
-      "{{ 'a\\n\\nb' | indent(2) }} {{ 'a' | indent('> ', first=true) }} {{ [3, 1] | sort(reverse=true) }} {{ [1, 2, 3] | batch(2) | list }} {{ 4.5 | round }} {{ '4.7' | int }} {{ 'x' | int(5) }}",
-      "a\n\n  b > a [3, 1] [[1, 2], [3]] 4.0 4 5",
+      "{{ 'a\\n\\nb' | indent(2) }} {{ 'a' | indent('> ', first=true) }} {{ [3, 1] | sort(reverse=true) }} {{ 4.5 | round }} {{ '4.7' | int }} {{ 'x' | int(5) }}",
+      "a\n\n  b > a [3, 1] 4.0 4 5",
     ],
     [
       "{{ messages[2].tool_calls[0].arguments | tojson }} {{ {'b': [], 'a': {}} | tojson(indent=2, sort_keys=true) }} {{ [1, 'é'] | tojson(ensure_ascii=true, separators=(',', ':')) }}",

@@ -9,7 +9,6 @@ import {
   Callable,
   type Dictionary,
   equals,
-  Group,
   integer,
   lookUp,
   Native,
@@ -64,7 +63,7 @@ function listMethod(entries: readonly Value[], name: string, budget: Budget): Va
 /** What Python's `getattr` finds. */
 function ownAttribute(object: Value, name: string, budget: Budget): Value | undefined {
   if (object instanceof Undefined) object.fail();
-  if (object instanceof Native || object instanceof Group) return object.attribute(name);
+  if (object instanceof Native) return object.attribute(name);
   if (typeof object === "string") {
     if (name !== "format") return textMethod(object, name, budget);
     return new Callable(name, (args, named) => {
@@ -107,12 +106,6 @@ function missing(object: Value, name: Value, budget: Budget): Undefined {
       ? `${kind} has no attribute '${name.slice(0, 100)}': it is undefined`
       : `${typeName(object)} object has no element ${represent(name, budget).slice(0, 100)}: it is undefined`,
   );
-}
-
-/** What the filter `attr` finds: an attribute and no item. */
-export function attributeAlone(object: Value, name: string, budget: Budget): Value {
-  const own = ownAttribute(object, name, budget);
-  return own === undefined ? missing(object, name, budget) : own;
 }
 
 /** `object.name`: an attribute, or else an item. */

@@ -1,25 +1,13 @@
 // jinja2's filters, but for those that only pages have a use for.
 
-import { attributeAlone } from "./access.ts";
 import { REQUIRED } from "./arguments.ts";
 import { type Filter, filter } from "./filter.ts";
 import { formatPercent } from "./format.ts";
-import {
-  attributeOf,
-  entriesOf,
-  extreme,
-  groupBy,
-  groups,
-  join,
-  keyOf,
-  sorted,
-  sortKeys,
-  unique,
-} from "./list-filters.ts";
+import { attributeOf, entriesOf, extreme, join, keyOf, sorted, sortKeys, unique } from "./list-filters.ts";
 import { round, toFloat, toWhole } from "./number-filters.ts";
 import { operate } from "./operations.ts";
 import { testOf } from "./tests.ts";
-import { escapeHtml, indent, onText, title, toJson } from "./text-filters.ts";
+import { indent, onText, title, toJson } from "./text-filters.ts";
 import { capitalize, replace, strip, text, whole } from "./text-methods.ts";
 import {
   characters,
@@ -99,8 +87,6 @@ const FILTERS = new Map<string, Filter>([
       return value instanceof Float ? new Float(Math.abs(number)) : Math.abs(number);
     }),
   ],
-  ["attr", filter({ name: REQUIRED }, (value, [name], budget) => attributeAlone(value, text(name!), budget))],
-  ["batch", filter({ linecount: REQUIRED, fill_with: null }, groups)],
   ["capitalize", onText(capitalize)],
   ["count", length],
   ["d", byDefault],
@@ -117,8 +103,6 @@ const FILTERS = new Map<string, Filter>([
       },
     ),
   ],
-  ["e", escapeHtml],
-  ["escape", escapeHtml],
   ["first", first],
   ["float", toFloat],
   [
@@ -126,7 +110,6 @@ const FILTERS = new Map<string, Filter>([
     (value, args, named, budget) =>
       formatPercent(write(value, budget), args.length > 0 ? new Tuple(args) : new Map(named), budget),
   ],
-  ["groupby", filter({ attribute: REQUIRED, default: null, case_sensitive: false }, groupBy)],
   ["indent", filter({ width: 4, first: false, blank: false }, indent)],
   ["int", toWhole],
   [

@@ -3,19 +3,7 @@
 import { item } from "./access.ts";
 import type { Budget } from "./budget.ts";
 import { filter } from "./filter.ts";
-import { whole } from "./text-methods.ts";
-import {
-  compare,
-  equals,
-  Group,
-  isTrue,
-  iterate,
-  Lazy,
-  Tuple,
-  typeName,
-  Undefined,
-  type Value,
-} from "./values.ts";
+import { compare, equals, isTrue, iterate, Lazy, Tuple, typeName, Undefined, type Value } from "./values.ts";
 import { write } from "./written.ts";
 
 /** Finds an attribute by its path, such as `function.name` or `0.role`. */
@@ -75,36 +63,6 @@ export const extreme = (isLarger: (order: number) => boolean) =>
     }
     return best === undefined ? new Undefined("no item, the sequence was empty") : best.value;
   });
-
-export function groups(value: Value, [size, fill]: Value[], budget: Budget): Value {
-  const count = whole(size!);
-  if (count < 1) throw new Error("a group holds one entry at least");
-  const rows: Value[][] = [];
-  for (const entry of iterate(value)) {
-    budget.step();
-    if (rows.length === 0 || rows.at(-1)!.length === count) rows.push([]);
-    rows.at(-1)!.push(entry);
-  }
-  const last = rows.at(-1);
-  if (fill !== null && last !== undefined) {
-    budget.size(count);
-    while (last.length < count) last.push(fill!);
-  }
-  return new Lazy(rows);
-}
-
-export function groupBy(value: Value, [path, byDefault, isCaseSensitive]: Value[], budget: Budget): Value {
-  const find = attributeOf(path!, byDefault!, budget);
-  const key = (entry: Value) => (isTrue(isCaseSensitive!) ? find(entry) : folded(find(entry)));
-  const found: { key: Value; entries: Value[] }[] = [];
-  for (const entry of sorted(iterate(value), key, false, budget)) {
-    const last = found.at(-1);
-    if (last !== undefined && equals(last.key, key(entry), budget)) last.entries.push(entry);
-    else found.push({ key: key(entry), entries: [entry] });
-  }
-  // The key is as the first of them has it.
-  return found.map(({ entries }) => new Group([find(entries[0]!), entries]));
-}
 
 export function unique(value: Value, [isCaseSensitive, path]: Value[], budget: Budget): Value {
   const key = keyOf(path!, isCaseSensitive!, budget);

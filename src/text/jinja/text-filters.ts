@@ -20,18 +20,6 @@ export function title(subject: string): string {
   });
 }
 
-const ENTITIES: Record<string, string> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  "'": "&#39;",
-  '"': "&#34;",
-};
-
-export const escapeHtml = onText((subject) =>
-  subject.replace(/[&<>'"]/g, (character) => ENTITIES[character]!),
-);
-
 export function indent(value: Value, [width, first, blank]: Value[], budget: Budget): Value {
   const by = typeof width === "string" ? width : undefined;
   const size = by === undefined ? Math.max(0, whole(width!)) : by.length;

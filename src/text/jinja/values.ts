@@ -38,13 +38,6 @@ export class Tuple {
   }
 }
 
-/** What `groupby` returns: a pair whose parts have names. */
-export class Group extends Tuple {
-  attribute(name: string): Value | undefined {
-    return name === "grouper" ? this.items[0] : name === "list" ? this.items[1] : undefined;
-  }
-}
-
 export class Range {
   readonly items: readonly number[];
   readonly text: string;
