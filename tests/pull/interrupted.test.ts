@@ -59,7 +59,11 @@ async function start(home = options.home): Promise<ChildProcess> {
   return child;
 }
 
-const exited = (child: ChildProcess) => new Promise<number | null>((resolve) => child.once("exit", resolve));
+/** Its exit code; on a busy machine it may have ended before somebody asks. */
+const exited = (child: ChildProcess) =>
+  child.exitCode === null
+    ? new Promise<number | null>((resolve) => child.once("exit", resolve))
+    : Promise.resolve(child.exitCode);
 
 /** Whether the model is there; if so, it has to be whole. */
 async function expectNothingUnverified(): Promise<boolean> {
