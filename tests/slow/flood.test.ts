@@ -269,6 +269,7 @@ test(
     await setTimeout(500);
     const left = (await aliveBytes()) - rest;
 
+    expect(loaded.length, `ordinary answers in the flood, ${refused} refusals`).toBeGreaterThan(FRIENDS);
     const [before, among, after] = [unloaded, together, loaded].map((list) =>
       [0.5, 0.95, 0.99].map((q) => quantile(list, q)),
     );
@@ -296,7 +297,6 @@ test(
     expect(wrong).toEqual([]);
     expect(tooLong).toEqual([]);
     expect(overheard).toEqual([]);
-    expect(answered).toBeGreaterThan(FRIENDS);
     for (const line of statuses.keys()) expect(line).toMatch(/ (0|[234]\d\d|503)$/);
     expect(worker.log.filter(({ status }) => Number(status) >= 500 && status !== 503)).toEqual([]);
     expect(most).toBeLessThan(REQUEST_BYTES);
