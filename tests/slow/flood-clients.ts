@@ -8,6 +8,8 @@ interface Attack {
   name: string;
   /** Bytes that an answer may have. [no matter] */
   mostBytes?: number;
+  /** A line of the statuses: it asks for more than the limits allow, and has to be told so. */
+  told?: string;
   /** How many clients do it. */
   clients: number;
   round(attacker: Attacker): Promise<void>;
@@ -149,6 +151,7 @@ export const ATTACKS: Attack[] = [
   {
     name: "the longest token",
     clients: 1,
+    told: "detokenize 400",
     mostBytes: 1_100_000,
     round: (one) => one.send("detokenize", "/detokenize", LONGEST),
   },
@@ -160,6 +163,7 @@ export const ATTACKS: Attack[] = [
   {
     name: "a thousand messages",
     clients: 1,
+    told: "messages 400",
     round: (one) => one.send("messages", "/v1/chat/completions", MESSAGES),
   },
   {

@@ -24,8 +24,8 @@ const WARM_UP = 10;
 /** The ordinary ones come when the flood is there. */
 const FLOOD_RISES_MS = 2000;
 /**
- * How many times as long as alone the slowest of a hundred first tokens may take. What was asked for is 4, and 4.4 was
- * measured where nothing else ran; another suite on the same two cores makes it more.
+ * How many times as long as alone the slowest of a hundred first tokens may take. What was asked for is 4; 7 was measured
+ * where nothing else ran, 4 beside the ordinary clients together. Other work on the same two cores makes it more.
  */
 const MOST_TIMES = 20;
 /** The last part of the flood is for looking at the heap, which stops everything for a moment. */
@@ -297,6 +297,7 @@ test(
     expect(wrong).toEqual([]);
     expect(tooLong).toEqual([]);
     expect(overheard).toEqual([]);
+    for (const { told } of ATTACKS) if (told !== undefined) expect([...statuses.keys()]).toContain(told);
     for (const line of statuses.keys()) expect(line).toMatch(/ (0|[234]\d\d|503)$/);
     expect(worker.log.filter(({ status }) => Number(status) >= 500 && status !== 503)).toEqual([]);
     expect(most).toBeLessThan(REQUEST_BYTES);
