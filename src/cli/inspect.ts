@@ -4,6 +4,7 @@ import { chainMemory, type StageMemory } from "../chain/plan.ts";
 import { describeKinds } from "../convert/describe-kinds.ts";
 import { ISOLATE_WASM_BYTES, JAVASCRIPT_BYTES, planMemory } from "../engine/memory.ts";
 import { EdgeformerError } from "../errors.ts";
+import { fidelityOf } from "../format/fidelity.ts";
 import type { GenerationConfig } from "../format/generation.ts";
 import type { ChainPlan, Fidelity, Manifest } from "../format/manifest.ts";
 import { drawChain } from "./chain-drawing.ts";
@@ -88,7 +89,7 @@ export function inspectModel(manifest: Manifest): Inspection {
     weightBytes: manifest.parts.reduce((sum, part) => sum + part.bytes, 0),
     parts: manifest.parts.length,
     provenance: manifest.provenance,
-    fidelity: manifest.fidelity ?? null,
+    fidelity: fidelityOf(manifest) ?? null,
     memory: contexts.map((context) => {
       const bytes = leastMemory(manifest, context);
       return { context, bytes, fitsIsolate: bytes <= ISOLATE_WASM_BYTES };

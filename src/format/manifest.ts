@@ -92,6 +92,7 @@ export interface ManifestFile {
   /** The image, cut into files, in order. */
   parts: PartInfo[];
   provenance: Provenance;
+  /** As it stands in the file: `fidelityOf` checks it for those who show it. */
   fidelity?: Fidelity;
   /** How the model's authors want it to be sampled, where they say so: what holds where a request is silent. */
   generation?: GenerationConfig;
@@ -113,29 +114,42 @@ export function manifestFile({ recipe: _, ...file }: Manifest): ManifestFile {
   return file;
 }
 
-function fail(message: string): never {
+export function fail(message: string): never {
   throw new EdgeformerError("invalid_model", `model.json: ${message}`);
 }
 
-function object(value: unknown, name: string): Record<string, unknown> {
+export function object(value: unknown, name: string): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) fail(`${name} must be an object`);
   return value as Record<string, unknown>;
 }
 
 function integer(value: unknown, name: string, minimum: number, maximum: number): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < minimum || value > maximum)
+  const number = value as number;
+  if (!Number.isInteger(value) || number < minimum || number > maximum)
     fail(`${name} must be an integer from ${minimum} to ${maximum}, not ${excerpt(value)}`);
-  return value;
+  return number;
 }
 
-function list(value: unknown, name: string): unknown[] {
+function parseList<T>(value: unknown, name: string, parse: (entry: unknown, name: string) => T): T[] {
   if (!Array.isArray(value)) fail(`${name} must be a list`);
-  return value;
+  return value.map((entry, i) => parse(entry, `${name}[${i}]`));
 }
 
-function text(value: unknown, name: string): string {
+export function text(value: unknown, name: string): string {
   if (typeof value !== "string") fail(`${name} must be a string`);
   return value;
+}
+
+/** A field that need not be there. */
+function optional<K extends string, T>(
+  raw: Record<string, unknown>,
+  name: K,
+  parse: (value: unknown, name: string) => T,
+  within = "",
+): Partial<Record<K, T>> {
+  return (raw[name] === undefined ? {} : { [name]: parse(raw[name], within + name) }) as Partial<
+    Record<K, T>
+  >;
 }
 
 /** A plain file name, a size up to `maximum` and a hash. */
@@ -156,8 +170,7 @@ function sameJson(found: unknown, expected: unknown): boolean {
     return false;
   const keys = Object.keys(expected) as (keyof typeof expected)[];
   return (
-    keys.length === Object.keys(found).length &&
-    keys.every((key) => Object.hasOwn(found, key) && sameJson(found[key], expected[key]))
+    keys.length === Object.keys(found).length && keys.every((key) => sameJson(found[key], expected[key]))
   );
 }
 
@@ -182,7 +195,7 @@ function parseRecipe(architecture: string, config: Record<string, unknown>): Rec
 
 /** The tensors, which must be those that the recipe lists, in kinds that exist, without gap or overlap. */
 function parseTensors(value: unknown, recipe: Recipe): TensorInfo[] {
-  const entries = list(value, "tensors").map((entry, i) => object(entry, `tensors[${i}]`));
+  const entries = parseList(value, "tensors", object);
   if (entries.length !== recipe.tensors.length)
     fail(`tensors: ${entries.length} entries, but the configuration needs ${recipe.tensors.length}`);
   const kinds = new Map(
@@ -209,47 +222,20 @@ function parseTensors(value: unknown, recipe: Recipe): TensorInfo[] {
 
 function parseProvenance(value: unknown): Provenance {
   const raw = object(value, "provenance");
-  const bases = raw.base_models;
   return {
     source: text(raw.source, "provenance.source"),
     revision: raw.revision === null ? null : text(raw.revision, "provenance.revision"),
     sha256: text(raw.sha256, "provenance.sha256"),
-    ...Object.fromEntries(
-      ABOUT.filter((key) => raw[key] !== undefined).map((key) => [key, text(raw[key], `provenance.${key}`)]),
-    ),
-    ...(bases === undefined
-      ? {}
-      : {
-          base_models: list(bases, "provenance.base_models").map((base, i) =>
-            text(base, `provenance.base_models[${i}]`),
-          ),
-        }),
-  };
-}
-
-function parseFidelity(value: unknown): Fidelity {
-  const raw = object(value, "fidelity");
-  const measured = (name: keyof Fidelity) => {
-    const number = raw[name];
-    if (typeof number !== "number" || !Number.isFinite(number))
-      fail(`fidelity.${name} must be a number, not ${excerpt(number)}`);
-    return number;
-  };
-  return {
-    corpus: text(raw.corpus, "fidelity.corpus"),
-    tokens: measured("tokens"),
-    perplexity_float32: measured("perplexity_float32"),
-    perplexity_converted: measured("perplexity_converted"),
-    kl_mean: measured("kl_mean"),
-    top1_agreement: measured("top1_agreement"),
+    ...Object.assign({}, ...ABOUT.map((key) => optional(raw, key, text, "provenance."))),
+    ...optional(raw, "base_models", (bases, name) => parseList(bases, name, text), "provenance."),
   };
 }
 
 function parseChain(value: unknown, layers: number): ChainPlan {
   const raw = object(value, "chain");
   let least = 0;
-  const cuts = list(raw.cuts, "chain.cuts").map((cut, i) => {
-    least = integer(cut, `chain.cuts[${i}]`, least, layers - 1) + 1;
+  const cuts = parseList(raw.cuts, "chain.cuts", (cut, name) => {
+    least = integer(cut, name, least, layers - 1) + 1;
     return least - 1;
   });
   return {
@@ -294,7 +280,7 @@ export function parseManifest(value: unknown): Manifest {
   const architecture = text(raw.architecture, "architecture");
   const recipe = parseRecipe(architecture, config);
   const tensors = parseTensors(raw.tensors, recipe);
-  const parts = list(raw.parts, "parts").map((entry, i) => parseFile(entry, `parts[${i}]`, 2 ** 31));
+  const parts = parseList(raw.parts, "parts", (part, name) => parseFile(part, name, 2 ** 31));
   const total = parts.reduce((sum, part) => sum + part.bytes, 0);
   const needed = imageBytes({ recipe, tensors });
   if (total !== needed) fail(`parts hold ${total} bytes, but the tensors need ${needed}`);
@@ -309,12 +295,10 @@ export function parseManifest(value: unknown): Manifest {
     tensors,
     parts,
     provenance: parseProvenance(raw.provenance),
-    ...(raw.fidelity === undefined ? {} : { fidelity: parseFidelity(raw.fidelity) }),
-    ...(raw.generation === undefined ? {} : { generation: parseGeneration(raw.generation) }),
-    ...(raw.chat_template === undefined ? {} : { chat_template: text(raw.chat_template, "chat_template") }),
-    ...(raw.named_chat_templates === undefined
-      ? {}
-      : { named_chat_templates: parseTexts(raw.named_chat_templates, "named_chat_templates") }),
-    ...(raw.chain === undefined ? {} : { chain: parseChain(raw.chain, recipe.layers.length) }),
+    ...optional(raw, "fidelity", (fidelity, name) => object(fidelity, name) as unknown as Fidelity),
+    ...optional(raw, "generation", parseGeneration),
+    ...optional(raw, "chat_template", text),
+    ...optional(raw, "named_chat_templates", parseTexts),
+    ...optional(raw, "chain", (chain) => parseChain(chain, recipe.layers.length)),
   };
 }

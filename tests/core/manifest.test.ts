@@ -3,6 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { EdgeformerError } from "../../src/errors.ts";
+import { fidelityOf } from "../../src/format/fidelity.ts";
 import { parseManifest } from "../../src/format/manifest.ts";
 import { bundledModel } from "../../src/node/index.ts";
 
@@ -35,6 +36,18 @@ test("how a model wants to be sampled is kept", () => {
   const generation = { temperature: 0, top_k: 50, top_p: 0.9, min_p: 0.05, repetition_penalty: 1.1 };
   expect(parseManifest(withField("generation", generation)).generation).toEqual(generation);
   expect(parseManifest(bundled()).generation).toBeUndefined();
+});
+
+test.each<[string, unknown[]]>([
+  ["fidelity.corpus", [undefined, 7]],
+  ["fidelity.tokens", [undefined, null, "1"]],
+  ["fidelity.kl_mean", [undefined, Number.NaN, Number.POSITIVE_INFINITY]],
+])("%s is checked where it is shown", (path, values) => {
+  expect(fidelityOf(parseManifest(bundled()))).toEqual(bundled().fidelity);
+  for (const value of values)
+    expect(() => fidelityOf(parseManifest(withField(path, value)))).toThrow(
+      expect.objectContaining({ code: "invalid_model", message: expect.stringContaining(path) }),
+    );
 });
 
 describe("a field that is wrong is named", () => {
@@ -81,9 +94,6 @@ describe("a field that is wrong is named", () => {
     ["provenance.revision", [7, undefined]],
     ["provenance.sha256", [undefined, null]],
     ["fidelity", [null, 7, []]],
-    ["fidelity.corpus", [undefined, 7]],
-    ["fidelity.tokens", [undefined, null, "1"]],
-    ["fidelity.kl_mean", [undefined, Number.NaN, Number.POSITIVE_INFINITY]],
     ["generation", [null, 7, [], "greedy"]],
     [
       "generation",

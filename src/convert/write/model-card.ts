@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { countParameters } from "../../architectures/recipe.ts";
+import { fidelityOf } from "../../format/fidelity.ts";
 import type { Manifest, Provenance } from "../../format/manifest.ts";
 import { printable } from "../../printable.ts";
 import { describeKinds } from "../describe-kinds.ts";
@@ -48,7 +49,8 @@ export function isModelCard(text: string): boolean {
 
 /** README.md of a converted model. */
 export function modelCard(manifest: Manifest): string {
-  const { name, architecture, recipe, provenance, tokenizer, fidelity } = manifest;
+  const { name, architecture, recipe, provenance, tokenizer } = manifest;
+  const fidelity = fidelityOf(manifest);
   const revision = provenance.revision === null ? "" : `, revision ${line(provenance.revision)}`;
   const millions = (countParameters(recipe) / 1e6).toFixed(1);
   const measured = fidelity

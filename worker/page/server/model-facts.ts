@@ -1,3 +1,4 @@
+import { fidelityOf } from "../../../src/format/fidelity.ts";
 import type { Model } from "../../../src/index.ts";
 import { countParameters } from "../../../src/index.ts";
 import type { Facts, StandIn } from "../shared/facts.ts";
@@ -13,7 +14,8 @@ export function modelFacts(
   model: Model,
 ): Omit<Facts, "engineBytes" | "fingerprint" | "maxTokens" | "needsKey" | "publicModel" | "standIn"> {
   const { manifest } = model;
-  const { recipe, fidelity } = manifest;
+  const { recipe } = manifest;
+  const fidelity = fidelityOf(manifest);
   return {
     name: manifest.name,
     architecture: manifest.architecture,
