@@ -24,15 +24,14 @@ const FIRST_REST_MS = 2;
 const LONGEST_REST_MS = 20;
 const NEXT_REST = 1.5;
 
-/** One who waits for room, and how long until the next look. */
-class Patience {
-  #restMs = FIRST_REST_MS;
-
-  async rest(): Promise<void> {
-    const ms = this.#restMs;
-    this.#restMs = Math.min(LONGEST_REST_MS, NEXT_REST * ms);
-    await new Promise<void>((resolve) => setTimeout(resolve, ms));
-  }
+/** Each time somebody looks who waits for room, a longer rest. */
+function patience(): () => Promise<void> {
+  let restMs = FIRST_REST_MS;
+  return () =>
+    new Promise((resolve) => {
+      setTimeout(resolve, restMs);
+      restMs = Math.min(LONGEST_REST_MS, NEXT_REST * restMs);
+    });
 }
 
 /**
@@ -120,7 +119,7 @@ export class Model {
       this.#fastForward,
     );
     const { signal } = resolved;
-    const patience = new Patience();
+    const rest = patience();
     this.#start(generation);
     let seen = this.#scheduler.steps;
     try {
@@ -130,7 +129,7 @@ export class Model {
           if (signal?.aborted) break;
           if (chunk.finishReason !== null) return;
         }
-        seen = await this.#advance(generation, seen, patience, signal);
+        seen = await this.#advance(generation, seen, rest, signal);
       }
     } finally {
       this.#scheduler.remove(generation);
@@ -175,11 +174,11 @@ export class Model {
     const ids = this.#promptIds(text);
     const { vocabSize } = this.manifest.recipe;
     const scoring = new Scoring(ids, Math.min(top, vocabSize), resolveSharing(options));
-    const patience = new Patience();
+    const rest = patience();
     this.#start(scoring);
     let seen = this.#scheduler.steps;
     try {
-      while (!scoring.finished) seen = await this.#advance(scoring, seen, patience, options.signal);
+      while (!scoring.finished) seen = await this.#advance(scoring, seen, rest, options.signal);
       const { engine } = this.#live();
       return scoring.result((x) => engine.exp(x));
     } finally {
@@ -257,7 +256,7 @@ export class Model {
   async #advance(
     sequence: Sequence,
     seen: number,
-    patience: Patience,
+    rest: () => Promise<void>,
     signal: AbortSignal | undefined,
   ): Promise<number> {
     if (signal?.aborted)
@@ -265,7 +264,7 @@ export class Model {
     const { stepper } = this.#live();
     const steps = await stepper.advance(seen);
     if (sequence.error !== undefined) throw sequence.error;
-    if (!sequence.finished && !stepper.scheduler.isRunning(sequence)) await patience.rest();
+    if (!sequence.finished && !stepper.scheduler.isRunning(sequence)) await rest();
     return steps;
   }
 }

@@ -145,17 +145,12 @@ export function orderOfRows<T extends { readonly standing: Standing }>(
   reading: readonly T[],
 ): T[] {
   const readers = reading.toSorted((a, b) => rowsAhead(a.standing, b.standing));
-  const [least] = readers;
-  const owing = generating.filter(
-    ({ standing }) => least !== undefined && owesTurn(standing, least.standing),
-  );
-  const urgent = readers.filter(
-    (reader) => owing.length > 0 && owing.every(({ standing }) => owesTurn(standing, reader.standing)),
-  );
-  return [
-    ...generating.filter((entry) => !owing.includes(entry)),
-    ...urgent,
-    ...owing,
-    ...readers.filter((reader) => !urgent.includes(reader)),
-  ];
+  const owes = (one: T, reader: T | undefined) =>
+    reader !== undefined && owesTurn(one.standing, reader.standing);
+  const owing = generating.filter((one) => owes(one, readers[0]));
+  const urgent = readers.filter((reader) => owing.every((one) => owes(one, reader)));
+  const others = generating.filter((one) => !owing.includes(one));
+  return owing.length === 0
+    ? [...generating, ...readers]
+    : [...others, ...urgent, ...owing, ...readers.filter((one) => !urgent.includes(one))];
 }
