@@ -24,8 +24,8 @@ const WARM_UP = 10;
 /** The ordinary ones come when the flood is there. */
 const FLOOD_RISES_MS = 2000;
 /**
- * How many times as long as alone the slowest of a hundred first tokens may take. What was asked for is 4; 7 was measured
- * where nothing else ran, 4 beside the ordinary clients together. Other work on the same two cores makes it more.
+ * How many times as long as alone the slowest of a hundred first tokens may take. What was asked for is 4, and 4 to 7 were
+ * measured where nothing else ran. Other work on the same two cores makes it more.
  */
 const MOST_TIMES = 20;
 /** The last part of the flood is for looking at the heap, which stops everything for a moment. */
@@ -266,8 +266,12 @@ test(
     await Promise.all(attackers);
 
     const last = await fillAllSlots();
-    await setTimeout(500);
-    const left = (await aliveBytes()) - rest;
+    // What was being dropped when the others left is given up first.
+    let left = Number.POSITIVE_INFINITY;
+    for (let looks = 0; looks < 4 && left >= SLACK_BYTES; looks++) {
+      await setTimeout(2000);
+      left = (await aliveBytes()) - rest;
+    }
 
     expect(loaded.length, `ordinary answers in the flood, ${refused} refusals`).toBeGreaterThan(FRIENDS);
     const [before, among, after] = [unloaded, together, loaded].map((list) =>
